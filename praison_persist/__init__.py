@@ -1,0 +1,194 @@
+"""Conversations, state and knowledge of AI agents, kept on any database.
+
+Names are imported when they are first used: importing this package loads neither SQLAlchemy nor
+a driver.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from praison_persist._lazy import lazy_attribute
+
+if TYPE_CHECKING:
+    from praison_persist.adapter import DB as DB
+    from praison_persist.adapter import CockroachDB as CockroachDB
+    from praison_persist.adapter import NeonDB as NeonDB
+    from praison_persist.adapter import PostgresDB as PostgresDB
+    from praison_persist.adapter import PraisonAIDB as PraisonAIDB
+    from praison_persist.adapter import PraisonDB as PraisonDB
+    from praison_persist.adapter import SQLiteDB as SQLiteDB
+    from praison_persist.adapter import TursoDB as TursoDB
+    from praison_persist.adapter import XataDB as XataDB
+    from praison_persist.adapter import db as db
+    from praison_persist.agent import Agent as Agent
+    from praison_persist.agent import memory as memory
+    from praison_persist.config import create_conversation_store as create_conversation_store
+    from praison_persist.config import create_state_store as create_state_store
+    from praison_persist.config import get_default_registry as get_default_registry
+    from praison_persist.errors import BackendError as BackendError
+    from praison_persist.errors import ConfigurationError as ConfigurationError
+    from praison_persist.errors import ConflictError as ConflictError
+    from praison_persist.errors import InvalidDataError as InvalidDataError
+    from praison_persist.errors import MissingDependencyError as MissingDependencyError
+    from praison_persist.errors import NotFoundError as NotFoundError
+    from praison_persist.errors import PersistError as PersistError
+    from praison_persist.errors import SchemaError as SchemaError
+    from praison_persist.errors import UnavailableError as UnavailableError
+    from praison_persist.errors import UnknownBackendError as UnknownBackendError
+    from praison_persist.errors import UnsupportedError as UnsupportedError
+    from praison_persist.lifecycle import History as History
+    from praison_persist.models import ConversationMessage as ConversationMessage
+    from praison_persist.models import ConversationSession as ConversationSession
+    from praison_persist.models import MessagePage as MessagePage
+    from praison_persist.models import Run as Run
+    from praison_persist.models import SessionPage as SessionPage
+    from praison_persist.models import Span as Span
+    from praison_persist.models import ToolCall as ToolCall
+    from praison_persist.models import Trace as Trace
+    from praison_persist.outbox import Health as Health
+    from praison_persist.protocols import AsyncConversationStore as AsyncConversationStore
+    from praison_persist.protocols import AsyncRunStore as AsyncRunStore
+    from praison_persist.protocols import AsyncStateStore as AsyncStateStore
+    from praison_persist.protocols import Capability as Capability
+    from praison_persist.protocols import ConversationStore as ConversationStore
+    from praison_persist.protocols import KeyPage as KeyPage
+    from praison_persist.protocols import RunStore as RunStore
+    from praison_persist.protocols import StateCapability as StateCapability
+    from praison_persist.protocols import StateStore as StateStore
+    from praison_persist.protocols import Versioned as Versioned
+    from praison_persist.registry import PluginRegistry as PluginRegistry
+    from praison_persist.registry import StoreRegistry as StoreRegistry
+    from praison_persist.sql.named import (
+        AsyncCockroachDBConversationStore as AsyncCockroachDBConversationStore,
+    )
+    from praison_persist.sql.named import (
+        AsyncMySQLConversationStore as AsyncMySQLConversationStore,
+    )
+    from praison_persist.sql.named import (
+        AsyncPostgresConversationStore as AsyncPostgresConversationStore,
+    )
+    from praison_persist.sql.named import (
+        AsyncSQLiteConversationStore as AsyncSQLiteConversationStore,
+    )
+    from praison_persist.sql.named import AsyncTursoConversationStore as AsyncTursoConversationStore
+    from praison_persist.sql.named import (
+        CockroachDBConversationStore as CockroachDBConversationStore,
+    )
+    from praison_persist.sql.named import MySQLConversationStore as MySQLConversationStore
+    from praison_persist.sql.named import PostgresConversationStore as PostgresConversationStore
+    from praison_persist.sql.named import (
+        SingleStoreConversationStore as SingleStoreConversationStore,
+    )
+    from praison_persist.sql.named import SQLiteConversationStore as SQLiteConversationStore
+    from praison_persist.sql.named import TursoConversationStore as TursoConversationStore
+    from praison_persist.sql.stores import AsyncSQLConversationStore as AsyncSQLConversationStore
+    from praison_persist.sql.stores import SQLConversationStore as SQLConversationStore
+    from praison_persist.state.dynamodb import DynamoDBStateStore as DynamoDBStateStore
+    from praison_persist.state.firestore import AsyncFirestoreStateStore as AsyncFirestoreStateStore
+    from praison_persist.state.firestore import FirestoreStateStore as FirestoreStateStore
+    from praison_persist.state.gcs import GCSStateStore as GCSStateStore
+    from praison_persist.state.memory import MemoryStateStore as MemoryStateStore
+    from praison_persist.state.mongodb import AsyncMongoDBStateStore as AsyncMongoDBStateStore
+    from praison_persist.state.mongodb import MongoDBStateStore as MongoDBStateStore
+    from praison_persist.state.redis import AsyncRedisStateStore as AsyncRedisStateStore
+    from praison_persist.state.redis import RedisStateStore as RedisStateStore
+    from praison_persist.state.sql import AsyncSQLStateStore as AsyncSQLStateStore
+    from praison_persist.state.sql import SQLStateStore as SQLStateStore
+    from praison_persist.state.upstash import AsyncUpstashStateStore as AsyncUpstashStateStore
+    from praison_persist.state.upstash import UpstashStateStore as UpstashStateStore
+    from praison_persist.state.valkey import AsyncValkeyStateStore as AsyncValkeyStateStore
+    from praison_persist.state.valkey import ValkeyStateStore as ValkeyStateStore
+
+_NAMES = {
+    "adapter": (
+        "DB",
+        "CockroachDB",
+        "NeonDB",
+        "PostgresDB",
+        "PraisonAIDB",
+        "PraisonDB",
+        "SQLiteDB",
+        "TursoDB",
+        "XataDB",
+        "db",
+    ),
+    "agent": ("Agent", "memory"),
+    "config": ("create_conversation_store", "create_state_store", "get_default_registry"),
+    "errors": (
+        "BackendError",
+        "ConfigurationError",
+        "ConflictError",
+        "InvalidDataError",
+        "MissingDependencyError",
+        "NotFoundError",
+        "PersistError",
+        "SchemaError",
+        "UnavailableError",
+        "UnknownBackendError",
+        "UnsupportedError",
+    ),
+    "lifecycle": ("History",),
+    "models": (
+        "ConversationMessage",
+        "ConversationSession",
+        "MessagePage",
+        "Run",
+        "SessionPage",
+        "Span",
+        "ToolCall",
+        "Trace",
+    ),
+    "outbox": ("Health",),
+    "protocols": (
+        "AsyncConversationStore",
+        "AsyncRunStore",
+        "AsyncStateStore",
+        "Capability",
+        "ConversationStore",
+        "KeyPage",
+        "RunStore",
+        "StateCapability",
+        "StateStore",
+        "Versioned",
+    ),
+    "registry": ("PluginRegistry", "StoreRegistry"),
+    "sql.named": (
+        "AsyncCockroachDBConversationStore",
+        "AsyncMySQLConversationStore",
+        "AsyncPostgresConversationStore",
+        "AsyncSQLiteConversationStore",
+        "AsyncTursoConversationStore",
+        "CockroachDBConversationStore",
+        "MySQLConversationStore",
+        "SingleStoreConversationStore",
+        "PostgresConversationStore",
+        "SQLiteConversationStore",
+        "TursoConversationStore",
+    ),
+    "sql.stores": ("AsyncSQLConversationStore", "SQLConversationStore"),
+    "state.dynamodb": ("DynamoDBStateStore",),
+    "state.firestore": ("AsyncFirestoreStateStore", "FirestoreStateStore"),
+    "state.gcs": ("GCSStateStore",),
+    "state.memory": ("MemoryStateStore",),
+    "state.mongodb": ("AsyncMongoDBStateStore", "MongoDBStateStore"),
+    "state.redis": ("AsyncRedisStateStore", "RedisStateStore"),
+    "state.sql": ("AsyncSQLStateStore", "SQLStateStore"),
+    "state.upstash": ("AsyncUpstashStateStore", "UpstashStateStore"),
+    "state.valkey": ("AsyncValkeyStateStore", "ValkeyStateStore"),
+}
+_HOMES = {name: f"praison_persist.{module}" for module, names in _NAMES.items() for name in names}
+
+__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll] - all are strings
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    value = lazy_attribute(_HOMES, __name__, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

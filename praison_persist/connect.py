@@ -1,0 +1,232 @@
+"""From what an adapter is given (a URL, a store) to the stores of both colours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack, ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from praison_persist._adapt import background_loop, blocking, offload
+from praison_persist._duck import adopt
+from praison_persist.config import create_conversation_store, detect_backend, get_default_registry
+from praison_persist.errors import ConfigurationError, MissingDependencyError, UnsupportedError
+from praison_persist.lifecycle import Stores
+from praison_persist.protocols import (
+    AsyncConversationStore,
+    AsyncRunStore,
+    AsyncStateStore,
+    ConversationStore,
+    RunStore,
+    StateStore,
+)
+
+__all__ = ["Connected", "connect", "connect_store"]
+
+
+@dataclass(slots=True)
+class Connected:
+    """The stores of an adapter: one database, in both colours.
+
+    Attributes:
+        given: the store that the others were derived from.
+        is_sql: it is one of ours, with a database and a schema.
+        address: where it is, without password.
+        apart: state, runs and traces are kept in a store of their own, which is closed with these.
+    """
+
+    given: Any
+    address: str
+    sync_conversation: ConversationStore
+    async_conversation: AsyncConversationStore
+    sync_runs: RunStore | None = None
+    async_runs: AsyncRunStore | None = None
+    is_sql: bool = False
+    sync_state: StateStore | None = None
+    async_state: AsyncStateStore | None = None
+    apart: bool = False
+
+    @property
+    def sync_stores(self) -> Stores:
+        """For flows run by `_flow.run`."""
+        return Stores(self.sync_conversation, self.sync_runs, self.sync_state, self.apart)
+
+    @property
+    def async_stores(self) -> Stores:
+        """For flows run by `_flow.arun`."""
+        return Stores(self.async_conversation, self.async_runs, self.async_state, self.apart)
+
+    def use_state(self, store: Any) -> None:
+        """Keep state, runs and traces in this store, sync or async, from now on.
+
+        Raises:
+            ConfigurationError: it is none, or cannot keep runs.
+        """
+        from praison_persist.state.runs import (  # noqa: PLC0415 - only where it is used
+            AsyncStateRunStore,
+            StateRunStore,
+        )
+
+        if isinstance(store, StateStore):
+            sync, other = store, offload(store, AsyncStateStore)
+        elif isinstance(store, AsyncStateStore):
+            sync, other = blocking(store, StateStore), store
+        else:
+            raise ConfigurationError(
+                f"{type(store).__name__} is no state store: it derives neither from StateStore nor "
+                "from AsyncStateStore"
+            )
+        runs = StateRunStore(sync, self.sync_conversation)
+        aruns = AsyncStateRunStore(other, self.async_conversation)
+        self.sync_state, self.async_state, self.apart = sync, other, True
+        self.sync_runs, self.async_runs = runs, aruns
+
+    def check(self) -> None:
+        """Connect and check the schema, where the store can."""
+        if self.apart and self.sync_state is not None:
+            self.sync_state.exists("praison")
+        if not self.is_sql:
+            return
+        connecting = self.given.connect()
+        if connecting is not None:  # of an async store: a coroutine
+            background_loop().call(connecting)
+
+    def upgrade(self) -> None:
+        """Bring the database to this code's schema."""
+        if not self.is_sql:
+            raise UnsupportedError(f"{self.address} has no schema to migrate")
+        from praison_persist.sql import migrate  # noqa: PLC0415 - SQL alone has migrations
+
+        database = self.given.database
+        migrate.upgrade_target(database.target, database.options)
+
+    def close(self) -> None:
+        """Close both colours. The pools of event loops that have ended are closed already."""
+        with ExitStack() as stack:  # one that fails does not leave the others open
+            if self.given is not self.async_conversation:
+                stack.callback(blocking(self.async_conversation, ConversationStore).close)
+            stack.callback(self.sync_conversation.close)
+            if self.apart and self.sync_state is not None:
+                stack.callback(self.sync_state.close)
+
+    async def aclose(self) -> None:
+        """Close both colours, the async one on this loop."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, self.sync_conversation.close)
+            stack.push_async_callback(self.async_conversation.close)
+            if self.apart and self.async_state is not None:
+                stack.push_async_callback(self.async_state.close)
+
+
+def connect(database: Any, backend: str | None, options: dict[str, Any]) -> Connected:
+    """Return the stores for a URL, a path, or a store.
+
+    Raises:
+        ConfigurationError, UnknownBackendError, MissingDependencyError: see PraisonAIDB.
+    """
+    if database is None and backend is None:
+        database = os.environ.get("PRAISONAI_CONVERSATION_URL")
+        if not database:
+            raise ConfigurationError(
+                "Where is the conversation to be kept? Pass database_url='sqlite:///agent.db', "
+                "another database URL or a store, or set PRAISONAI_CONVERSATION_URL"
+            )
+        replica_url = os.environ.get("PRAISONAI_CONVERSATION_REPLICA_URL")
+        if replica_url:
+            options = {"replica_url": replica_url, **options}
+    if isinstance(database, str | os.PathLike) or database is None:
+        url = None if database is None else os.fspath(database)
+        return _of_store(_create(backend or detect_backend(url or ""), url, options))
+    if options:
+        raise ConfigurationError(
+            f"The options {sorted(options)} cannot be given to a store that exists already"
+        )
+    return _of_store(database)
+
+
+def _create(backend: str, url: str | None, options: dict[str, Any]) -> Any:
+    try:
+        return create_conversation_store(backend, url, **options)
+    except MissingDependencyError:
+        # Perhaps only the driver of the other colour is installed.
+        try:
+            return create_conversation_store(backend, url, "async", **options)
+        except MissingDependencyError:
+            pass
+        raise
+
+
+def _of_store(store: Any) -> Connected:
+    stores = sys.modules.get("praison_persist.sql.stores")  # loaded, if this is one of its stores
+    if stores and isinstance(store, stores.SQLConversationStore | stores.AsyncSQLConversationStore):
+        return _of_sql(store)
+    address = f"<{type(store).__name__}>"
+    if isinstance(store, ConversationStore):
+        return Connected(store, address, store, offload(store, AsyncConversationStore))
+    if isinstance(store, AsyncConversationStore):
+        return Connected(store, address, blocking(store, ConversationStore), store)
+    return Connected(store, address, *adopt(store))
+
+
+def _of_sql(store: Any) -> Connected:
+    from praison_persist.sql.stores import (  # noqa: PLC0415 - SQLAlchemy only where it is used
+        AsyncSQLConversationStore,
+        SQLConversationStore,
+    )
+    from praison_persist.state.sql import AsyncSQLStateStore, SQLStateStore  # noqa: PLC0415 - as above
+
+    address = str(store.database.target)
+    if not isinstance(store, SQLConversationStore):
+        state = AsyncSQLStateStore.of(store.database)
+        return Connected(
+            store,
+            address,
+            blocking(store, ConversationStore),
+            store,
+            blocking(store.runs, RunStore),
+            store.runs,
+            is_sql=True,
+            sync_state=blocking(state, StateStore),
+            async_state=state,
+        )
+    beside = SQLStateStore.of(store.database)
+    found = Connected(
+        store,
+        address,
+        store,
+        offload(store, AsyncConversationStore),
+        store.runs,
+        offload(store.runs, AsyncRunStore),
+        is_sql=True,
+        sync_state=beside,
+        async_state=offload(beside, AsyncStateStore),
+    )
+    with suppress(MissingDependencyError):  # of the async driver: the sync one is offloaded
+        native = AsyncSQLConversationStore.beside(store)
+        found.async_conversation, found.async_runs = native, native.runs
+        found.async_state = AsyncSQLStateStore.of(native.database)
+    return found
+
+
+def connect_store(kind: str, url: Any, backend: str | None, options: dict[str, Any] | None) -> Any:
+    """Return the state or knowledge store of a URL or name, or the given one; None without any.
+
+    Raises:
+        ConfigurationError, UnknownBackendError, MissingDependencyError: see PraisonAIDB.
+    """
+    if url is None and backend is None:
+        if options:
+            raise ConfigurationError(f"{kind}_options without {kind}_url or {kind}_backend")
+        return None
+    if url is not None and not isinstance(url, str | os.PathLike):
+        if backend or options:
+            raise ConfigurationError(
+                f"{kind}_backend and {kind}_options cannot be given to a store that exists already"
+            )
+        return url
+    url = None if url is None else os.fspath(url)
+    name = backend or detect_backend(url or "", kind=kind)
+    location = {} if url is None else {"url": url}
+    return get_default_registry(kind).create(name, **location, **(options or {}))

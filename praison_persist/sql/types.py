@@ -1,0 +1,97 @@
+"""Column types that give back exactly what went in, on every dialect."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
+
+from praison_persist import _json
+
+__all__ = ["ID_MAX", "Identifier", "JSONDocument", "LongText"]
+
+ID_MAX = 255  # characters; utf8mb4 ids of two columns stay below InnoDB's 3072-byte key limit
+
+# A text that a database cannot hold is kept as JSON behind this mark: PostgreSQL's text has no NUL
+# ("Character Types", last paragraph), and no UTF-8 column has lone surrogates.
+_ESCAPED = "\x01json:"
+_NEEDS_ESCAPE = re.compile("[\x00\ud800-\udfff]")
+
+_MYSQL_FAMILY = ("mysql", "mariadb", "singlestoredb")
+
+
+def _longtext() -> TypeEngine[str]:
+    # TEXT ends at 65,535 bytes (MySQL manual, "Data Type Storage Requirements").
+    return mysql.LONGTEXT()
+
+
+class LongText(sa.types.TypeDecorator[str]):
+    """Text of any length, any character, NUL and lone surrogates included."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """LONGTEXT where TEXT is short."""
+        if dialect.name in _MYSQL_FAMILY:
+            return dialect.type_descriptor(_longtext())
+        # Not through the dialect: it would say VARCHAR where PostgreSQL says TEXT.
+        return sa.Text()
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the type's interface
+        """Escape what no database could hold."""
+        if value is not None and (_NEEDS_ESCAPE.search(value) or value.startswith(_ESCAPED)):
+            return _ESCAPED + _json.dumps(value)
+        return value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the type's interface
+        """Undo `process_bind_param`."""
+        if value is not None and value.startswith(_ESCAPED):
+            text: str = _json.loads(value[len(_ESCAPED) :])
+            return text
+        return value
+
+
+class JSONDocument(sa.types.TypeDecorator[Any]):
+    """A JSON value; Python None is SQL NULL.
+
+    PostgreSQL keeps it as `json`, not `jsonb`: key order, number spelling and escaped NUL survive,
+    and reading is 1.5 times faster. Elsewhere it is text, because native JSON types of the MySQL
+    family change numbers, CockroachDB's json is jsonb, and SQLite has none.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """`json` on PostgreSQL, long text elsewhere."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(sa.JSON(none_as_null=True))
+        if dialect.name in _MYSQL_FAMILY:
+            return dialect.type_descriptor(_longtext())
+        # Not through the dialect: it would say VARCHAR where PostgreSQL says TEXT.
+        return sa.Text()
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Serialise, unless the dialect's own JSON type will."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        return _json.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Undo `process_bind_param`."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        return _json.loads(value)
+
+
+def Identifier(length: int = ID_MAX) -> sa.String:  # noqa: N802 - reads as the type it makes
+    """An id, compared byte by byte: case, accents and trailing spaces all count.
+
+    The migrations give such columns the collation that makes it so on each database.
+    """
+    return sa.String(length)

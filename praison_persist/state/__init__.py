@@ -1,0 +1,1 @@
+"""Key-value state: a template and one small module a vendor."""

@@ -1,0 +1,40 @@
+"""The conformance suites of stores, for authors of backends (`praison-persist[testing]`)."""
+
+from __future__ import annotations
+
+import pytest
+
+# Before the suites are imported: their assertions are to show the values that they compare.
+pytest.register_assert_rewrite(
+    *(
+        f"praison_persist.testing.{suite}"
+        for suite in (
+            "contract",
+            "conversation",
+            "dumps",
+            "machine",
+            "messages",
+            "pages",
+            "races",
+            "runs",
+            "sessions",
+            "values",
+        )
+    )
+)
+
+from praison_persist.testing.conversation import ConversationStoreContract  # noqa: E402 - after the rewriting of asserts is set up
+from praison_persist.testing.machine import (  # noqa: E402 - after the rewriting of asserts is set up
+    ConversationMachine,
+    agrees_with_reference,
+)
+from praison_persist.testing.reference import ReferenceConversationStore  # noqa: E402 - after the rewriting of asserts is set up
+from praison_persist.testing.runs import RunStoreContract  # noqa: E402 - after the rewriting of asserts is set up
+
+__all__ = [
+    "ConversationMachine",
+    "ConversationStoreContract",
+    "ReferenceConversationStore",
+    "RunStoreContract",
+    "agrees_with_reference",
+]

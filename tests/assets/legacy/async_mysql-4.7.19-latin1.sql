@@ -1,0 +1,67 @@
+CREATE TABLE `praison_sessions` (
+  `session_id` varchar(255) NOT NULL,
+  `user_id` varchar(255) DEFAULT NULL,
+  `agent_id` varchar(255) DEFAULT NULL,
+  `name` varchar(255) DEFAULT NULL,
+  `state` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL CHECK (json_valid(`state`)),
+  `metadata` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL CHECK (json_valid(`metadata`)),
+  `created_at` double DEFAULT NULL,
+  `updated_at` double DEFAULT NULL,
+  PRIMARY KEY (`session_id`),
+  KEY `idx_user_id` (`user_id`),
+  KEY `idx_agent_id` (`agent_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci;
+INSERT INTO `praison_sessions` VALUES ('2026010109-3f2a91-b7c41d2e','alice','support-bot','Refund request','{\"step\": \"refund\", \"cart\": [{\"sku\": \"A-1\", \"qty\": 2}, {\"sku\": \"B-7\", \"qty\": 1}], \"budget\": 12.5, \"flags\": {\"vip\": true, \"note\": null, \"empty\": {}, \"none\": []}, \"serial\": 9007199254740993}','{\"channel\": \"web\", \"tags\": [\"vip\", \"zur\\u00fcck\"], \"nested\": {\"a\": {\"b\": [1, 2]}}}',1767258000,1767259800.25);
+INSERT INTO `praison_sessions` VALUES ('7c9e6679-7425-40de-944b-e07fc1f90ae7',NULL,NULL,NULL,NULL,NULL,1767261600,1767263400.25);
+INSERT INTO `praison_sessions` VALUES ('empty-session','bob','support-bot',NULL,NULL,NULL,1767265200,1767267000.25);
+INSERT INTO `praison_sessions` VALUES ('it\'s 100% \"quoted\" \\ back`tick','o\'brien','the \"boss\"','Robert\'); DROP TABLE praison_messages;--','{\"quote\": \"it\'s \\\"here\\\"\", \"path\": \"C:\\\\temp\\\\new\"}','{\"percent\": \"100%s %(x)s\", \"emoji\": \"\\ud83c\\udf89\", \"greek\": \"\\u0395\\u03bb\\u03bb\\u03b7\\u03bd\\u03b9\\u03ba\\u03ac\"}',1767268800,1767270600.25);
+CREATE TABLE `praison_messages` (
+  `id` varchar(255) NOT NULL,
+  `session_id` varchar(255) DEFAULT NULL,
+  `role` varchar(50) DEFAULT NULL,
+  `content` text DEFAULT NULL,
+  `tool_calls` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL CHECK (json_valid(`tool_calls`)),
+  `tool_call_id` varchar(255) DEFAULT NULL,
+  `metadata` longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL CHECK (json_valid(`metadata`)),
+  `created_at` double DEFAULT NULL,
+  PRIMARY KEY (`id`),
+  KEY `idx_session_id` (`session_id`),
+  CONSTRAINT `praison_messages_ibfk_1` FOREIGN KEY (`session_id`) REFERENCES `praison_sessions` (`session_id`) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci;
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000000','7c9e6679-7425-40de-944b-e07fc1f90ae7','user','turn 0 at 0 s',NULL,NULL,NULL,1767261600);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000001','7c9e6679-7425-40de-944b-e07fc1f90ae7','assistant','turn 1 at 1 s',NULL,NULL,NULL,1767261601);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000002','7c9e6679-7425-40de-944b-e07fc1f90ae7','user','turn 2 at 2 s',NULL,NULL,NULL,1767261602);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000003','7c9e6679-7425-40de-944b-e07fc1f90ae7','assistant','turn 3 at 2 s',NULL,NULL,NULL,1767261602);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000004','7c9e6679-7425-40de-944b-e07fc1f90ae7','user','turn 4 at 2 s',NULL,NULL,NULL,1767261602);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000005','7c9e6679-7425-40de-944b-e07fc1f90ae7','assistant','turn 5 at 3 s',NULL,NULL,NULL,1767261603);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000006','7c9e6679-7425-40de-944b-e07fc1f90ae7','user','turn 6 at 4 s',NULL,NULL,NULL,1767261604);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000007','7c9e6679-7425-40de-944b-e07fc1f90ae7','assistant','turn 7 at 4 s',NULL,NULL,NULL,1767261604);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000008','7c9e6679-7425-40de-944b-e07fc1f90ae7','user','turn 8 at 5 s',NULL,NULL,NULL,1767261605);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000009','7c9e6679-7425-40de-944b-e07fc1f90ae7','assistant','turn 9 at 6 s',NULL,NULL,NULL,1767261606);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000010','7c9e6679-7425-40de-944b-e07fc1f90ae7','user','turn 10 at 7 s',NULL,NULL,NULL,1767261607);
+INSERT INTO `praison_messages` VALUES ('00000000-0000-4000-8000-000000000011','7c9e6679-7425-40de-944b-e07fc1f90ae7','assistant','turn 11 at 0.5 s',NULL,NULL,NULL,1767261600.5);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a001','2026010109-3f2a91-b7c41d2e','user','Where is my order A-1?',NULL,NULL,NULL,1767258000.125);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a002','2026010109-3f2a91-b7c41d2e','assistant','','[{\"id\": \"call_order_1\", \"type\": \"function\", \"function\": {\"name\": \"get_order\", \"arguments\": \"{\\\"sku\\\": \\\"A-1\\\", \\\"deep\\\": {\\\"\\u00e9\\\": [1, null]}}\"}}, {\"id\": \"call_stock_1\", \"type\": \"function\", \"function\": {\"name\": \"get_stock\", \"arguments\": \"{}\"}}]',NULL,NULL,1767258001.5);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a005','2026010109-3f2a91-b7c41d2e','assistant','It is on its way.',NULL,NULL,NULL,1767258004.0625);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a006','2026010109-3f2a91-b7c41d2e','user','I want a refund.',NULL,NULL,NULL,1767258060.1);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a007','2026010109-3f2a91-b7c41d2e','assistant','Let me check.','[{\"id\": \"call_refund_1\", \"type\": \"function\", \"function\": {\"name\": \"refund\", \"arguments\": \"{\\\"amount\\\": 12.5}\"}}]',NULL,'{\"usage\": {\"input\": 120, \"output\": 17}, \"cost\": 0.00042}',1767258061.2);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a009','2026010109-3f2a91-b7c41d2e','assistant','A person has to approve it.',NULL,NULL,NULL,1767258063.4);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a010','2026010109-3f2a91-b7c41d2e','user','Then ask one.',NULL,NULL,NULL,1767258120.123456);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a011','2026010109-3f2a91-b7c41d2e','assistant','Done.',NULL,NULL,NULL,1767258121.654321);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a012','2026010109-3f2a91-b7c41d2e','system','The refund was approved.',NULL,NULL,NULL,1767258300.0000002);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a013','2026010109-3f2a91-b7c41d2e','user','Thanks!',NULL,NULL,NULL,1767258301.3333333);
+INSERT INTO `praison_messages` VALUES ('msg-00000000a014','2026010109-3f2a91-b7c41d2e','assistant','You are welcome.',NULL,NULL,NULL,1767258302.6666667);
+INSERT INTO `praison_messages` VALUES ('quoted-00','it\'s 100% \"quoted\" \\ back`tick','user','',NULL,NULL,NULL,1767268800);
+INSERT INTO `praison_messages` VALUES ('quoted-01','it\'s 100% \"quoted\" \\ back`tick','assistant',' leading and trailing space ',NULL,NULL,NULL,1767268801);
+INSERT INTO `praison_messages` VALUES ('quoted-02','it\'s 100% \"quoted\" \\ back`tick','user','it\'s \"quoted\" `twice` \'\'\'\'',NULL,NULL,'{\"quote\": \"it\'s \\\"here\\\"\", \"path\": \"C:\\\\temp\\\\new\", \"line\": \"a\\nb\"}',1767268802);
+INSERT INTO `praison_messages` VALUES ('quoted-03','it\'s 100% \"quoted\" \\ back`tick','assistant','Robert\'); DROP TABLE praison_messages;--',NULL,NULL,'{\"a\": {\"b\": {\"c\": [{\"d\": null}, [], {}, \"\", 0, false, -1.5e-07]}}}',1767268803);
+INSERT INTO `praison_messages` VALUES ('quoted-04','it\'s 100% \"quoted\" \\ back`tick','user','back\\slash \\n \\\' \\\" \\\\ \\u00e9 \\0',NULL,NULL,'{\"\\u043a\\u043b\\u044e\\u0447\": \"\\u0437\\u043d\\u0430\\u0447\\u0435\\u043d\\u0438\\u0435\", \"emoji\": \"\\ud83c\\udf89\", \"\\u00e9\": \"\\u00e9\"}',1767268804);
+INSERT INTO `praison_messages` VALUES ('quoted-05','it\'s 100% \"quoted\" \\ back`tick','assistant','first line\nsecond line\n	tabbed\n\nlast',NULL,NULL,NULL,1767268805);
+INSERT INTO `praison_messages` VALUES ('quoted-06','it\'s 100% \"quoted\" \\ back`tick','user','-- a comment?\n/* or this */ # or that',NULL,NULL,NULL,1767268806);
+INSERT INTO `praison_messages` VALUES ('quoted-07','it\'s 100% \"quoted\" \\ back`tick','assistant','100% %s %(name)s {brace} $1 :name ?',NULL,NULL,'{\"quote\": \"it\'s \\\"here\\\"\", \"path\": \"C:\\\\temp\\\\new\", \"line\": \"a\\nb\"}',1767268807);
+INSERT INTO `praison_messages` VALUES ('quoted-08','it\'s 100% \"quoted\" \\ back`tick','user','façade, naïve, Zürich, œuvre, € 5',NULL,NULL,'{\"a\": {\"b\": {\"c\": [{\"d\": null}, [], {}, \"\", 0, false, -1.5e-07]}}}',1767268808);
+INSERT INTO `praison_messages` VALUES ('quoted-11','it\'s 100% \"quoted\" \\ back`tick','assistant','{\"looks\": \"like\", \"json\": [1, 2, null]}',NULL,NULL,NULL,1767268811);
+INSERT INTO `praison_messages` VALUES ('quoted-12','it\'s 100% \"quoted\" \\ back`tick','user','null',NULL,NULL,'{\"quote\": \"it\'s \\\"here\\\"\", \"path\": \"C:\\\\temp\\\\new\", \"line\": \"a\\nb\"}',1767268812);
+INSERT INTO `praison_messages` VALUES ('tool-00000000a003','2026010109-3f2a91-b7c41d2e','tool','3',NULL,'call_stock_1','{\"tool_name\": \"get_stock\"}',1767258002.75);
+INSERT INTO `praison_messages` VALUES ('tool-00000000a004','2026010109-3f2a91-b7c41d2e','tool','{\"status\": \"shipped\", \"eta\": \"2026-01-03\"}',NULL,'call_order_1','{\"tool_name\": \"get_order\"}',1767258002.75);
+INSERT INTO `praison_messages` VALUES ('tool-00000000a008','2026010109-3f2a91-b7c41d2e','tool','Error: not allowed',NULL,'call_refund_1','{\"tool_name\": \"refund\", \"error\": true}',1767258062.3);

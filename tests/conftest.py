@@ -1,0 +1,69 @@
+"""Databases that tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from praison_persist.sql.stores import SQLConversationStore
+
+from .open_engines import open_engines
+from .servers import COCKROACHDB, MARIADB, POSTGRESQL, SINGLESTORE, scratch
+from .services.cockroach import Cockroach
+from .services.sqld import Sqld, sqld
+
+pytest.register_assert_rewrite("tests.conformance")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_open() -> Iterator[None]:
+    """Every test closes its stores."""
+    before = open_engines()
+    yield
+    assert open_engines() <= before
+
+
+@pytest.fixture(scope="module")
+def postgres_database() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of this module."""
+    with scratch(POSTGRESQL) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cockroach() -> Iterator[Cockroach]:
+    """A stand-in for CockroachDB with an empty database of this module."""
+    with scratch(COCKROACHDB) as url, Cockroach(url) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mariadb_database() -> Iterator[str]:
+    """The URL of an empty MariaDB database of this module."""
+    with scratch(MARIADB) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def singlestore_database() -> Iterator[str]:
+    """The URL of an empty SingleStore database of this module."""
+    with scratch(SINGLESTORE) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def own_sqld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sqld]:
+    """A libSQL server of this module, running when a test begins."""
+    with sqld(tmp_path_factory.mktemp("sqld")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with empty tables, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    with SQLConversationStore(path) as store:
+        store.connect()
+    return path

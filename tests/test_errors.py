@@ -151,6 +151,7 @@ class _Coded(Exception):  # noqa: N818 - stands for drivers' exceptions
         ("mysql", _Coded(1213, "x", sqlstate="40001"), True, UnavailableError),
         ("mysql", _Coded(1205, "x", sqlstate="HY000"), True, UnavailableError),
         ("mysql", _Coded(2013, "x"), True, UnavailableError),
+        ("mysql", _Coded(1180, "x", sqlstate="HY000"), True, UnavailableError),
         ("mysql", _Coded(1045, "x", sqlstate="28000"), False, UnavailableError),
         ("mysql", _Coded(1146, "x", sqlstate="42S02"), False, BackendError),
         (

@@ -397,15 +397,15 @@ MYSQL: Final = Dialect(
     read_options={},
     transactional_ddl=False,
     # MariaDB and MySQL error references: lock conflicts, connection losses, shutdown, Galera 1047;
-    # 1684: a table that another one is just creating; 2005: mysqlclient's for a name that is not
-    # resolved.
+    # 1180: a COMMIT that failed, on Galera because the node lost its cluster; 1684: a table that
+    # another one is just creating; 2005: mysqlclient's for a name that is not resolved.
     retryable=frozenset(
-        {1213, 1205, 1040, 1047, 1053, 1152, 1158, 1159, 1160, 1161, 1290, 1684, 1927}
+        {1213, 1205, 1040, 1047, 1053, 1152, 1158, 1159, 1160, 1161, 1180, 1290, 1684, 1927}
     )
     | frozenset({2002, 2003, 2005, 2006, 2013, 2014, 2055}),
     refused=frozenset({1044, 1045, 1049, 1130, 1142, 1021, 1698, 3}),
-    # 1047: a node without a majority of its cluster; 1290: one that is read-only.
-    elsewhere=frozenset({1047, 1290}),
+    # 1047 and 1180: a node without a majority of its cluster; 1290: one that is read-only.
+    elsewhere=frozenset({1047, 1180, 1290}),
     # Galera: mariadb.com/docs/galera-cluster, "Galera Cluster System Variables".
     cluster=Cluster(
         is_member="SHOW VARIABLES WHERE Variable_name = 'wsrep_on' AND Value = 'ON'",

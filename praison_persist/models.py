@@ -6,6 +6,7 @@ changing it changes nothing stored.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
@@ -15,6 +16,8 @@ from praison_persist._ids import new_id
 __all__ = [
     "ConversationMessage",
     "ConversationSession",
+    "KnowledgeCollection",
+    "KnowledgeDocument",
     "MessagePage",
     "Run",
     "SessionPage",
@@ -108,6 +111,48 @@ class SessionPage:
 
     sessions: list[ConversationSession]
     next_cursor: str | None
+
+
+@dataclass(slots=True)
+class KnowledgeDocument(_Record):
+    """A text with its embedding.
+
+    Attributes:
+        id: unique within its collection.
+        embedding: one number for each dimension of the collection, kept in single precision.
+        metadata: a JSON object; what filters compare are its values.
+        content_hash: the first 16 hexadecimal digits of the content's SHA-256, unless given.
+        score: of a document that was found: how near it is, larger is nearer; else None.
+    """
+
+    id: str = field(default_factory=new_id)
+    content: str = ""
+    embedding: list[float] | None = None
+    metadata: dict[str, Any] | None = None
+    content_hash: str | None = None
+    created_at: float = field(default_factory=time.time)
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        """Hash the content."""
+        if self.content_hash is None and self.content and isinstance(self.content, str):
+            content = self.content.encode("utf-8", "surrogatepass")
+            self.content_hash = hashlib.sha256(content).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class KnowledgeCollection(_Record):
+    """Documents whose embeddings are compared with each other.
+
+    Attributes:
+        dimension: how many numbers each embedding has.
+        distance: "cosine", "euclidean" or "dot": how embeddings are compared.
+    """
+
+    name: str
+    dimension: int
+    distance: str = "cosine"
+    metadata: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alembic import op
 from alembic.operations import ops
 from alembic.util import CommandError
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import DDLCompiler
 from sqlalchemy.types import TypeEngine, UserDefinedType
@@ -80,6 +80,12 @@ class _Types(NamedTuple):
         """Text that comes back as it went in: neither jsonb nor a check on it."""
         return sa.JSON() if self.dialect.name == "postgresql" else self.text()
 
+    def vector(self) -> TypeEngine[Any]:
+        """Numbers of single precision, or their bytes."""
+        if self.dialect.name == "postgresql":
+            return postgresql.ARRAY(sa.REAL())
+        return mysql.LONGBLOB() if self.is_mysql else sa.LargeBinary()
+
     def name(self, length: int) -> TypeEngine[str]:
         return mysql.VARCHAR(length, charset="utf8mb4") if self.is_mysql else sa.String(length)
 
@@ -106,6 +112,9 @@ SINGLESTORE_KEYS = {
     "traces": (["trace_id"], ["started_at", "trace_id"]),
     "spans": (["trace_id"], ["trace_id", "started_at"]),
     "state": (["state_key"], ["state_key", "kind", "field"]),
+    "collections": (["name"], ["name"]),
+    "documents": (["id"], ["collection", "id"]),
+    "terms": (["document_id"], ["collection", "document_id", "term"]),
 }
 
 
@@ -172,7 +181,10 @@ def _tables() -> list[sa.Table]:
         types.is_singlestore,
     )
     metadata = sa.MetaData(schema=names.schema)
-    make = (_sessions, _messages, _runs, _tool_calls, _traces, _spans, _state)
+    make = (
+        *(_sessions, _messages, _runs, _tool_calls, _traces, _spans, _state),
+        *(_collections, _documents, _terms),
+    )
     return [one(names, metadata, types) for one in make]
 
 
@@ -311,6 +323,47 @@ def _state(names: _Names, metadata: sa.MetaData, t: _Types) -> sa.Table:
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("state_key", "kind", "field"),
         *names.ordered_index("state_expires", "expires_at"),
+    )
+
+
+def _collections(names: _Names, metadata: sa.MetaData, t: _Types) -> sa.Table:
+    return names.table(
+        "collections",
+        metadata,
+        sa.Column("name", t.id(48), nullable=False),
+        sa.Column("dimension", sa.Integer(), nullable=False),
+        sa.Column("distance", t.name(16), nullable=False),
+        sa.Column("metadata", t.json()),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+
+
+def _documents(names: _Names, metadata: sa.MetaData, t: _Types) -> sa.Table:
+    return names.table(
+        "documents",
+        metadata,
+        sa.Column("collection", t.id(48), nullable=False),
+        sa.Column("id", t.id(), nullable=False),
+        sa.Column("content", t.text(), nullable=False),
+        sa.Column("embedding", t.vector(), nullable=False),
+        sa.Column("metadata", t.json()),
+        sa.Column("content_hash", t.name(64)),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("collection", "id"),
+    )
+
+
+def _terms(names: _Names, metadata: sa.MetaData, t: _Types) -> sa.Table:
+    return names.table(
+        "terms",
+        metadata,
+        sa.Column("collection", t.id(48), nullable=False),
+        sa.Column("document_id", t.id(), nullable=False),
+        sa.Column("term", t.id(100), nullable=False),
+        sa.Column("number", sa.Double()),
+        sa.PrimaryKeyConstraint("collection", "document_id", "term"),
+        *names.ordered_index("terms_term", "collection", "term", "number"),
     )
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import sqlalchemy as sa
 
 from praison_persist.errors import ConfigurationError
-from praison_persist.sql.types import Identifier, JSONDocument, LongText
+from praison_persist.sql.types import Identifier, JSONDocument, LongText, PackedVector
 
 __all__ = ["DEFAULT_PREFIX", "Tables", "check_identifier", "tables"]
 
@@ -49,6 +49,9 @@ class Tables:
     traces: sa.Table
     spans: sa.Table
     state: sa.Table
+    collections: sa.Table
+    documents: sa.Table
+    terms: sa.Table
     prefix: str
     schema: str | None
 
@@ -82,6 +85,9 @@ def tables(prefix: str = DEFAULT_PREFIX, schema: str | None = None) -> Tables:
         traces=_traces(metadata, prefix),
         spans=_spans(metadata, prefix),
         state=_state(metadata, prefix),
+        collections=_collections(metadata, prefix),
+        documents=_documents(metadata, prefix),
+        terms=_terms(metadata, prefix),
         prefix=prefix,
         schema=schema,
     )
@@ -226,4 +232,45 @@ def _state(metadata: sa.MetaData, prefix: str) -> sa.Table:
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("state_key", "kind", "field"),
         sa.Index(f"ix_{prefix}state_expires", "expires_at"),
+    )
+
+
+def _collections(metadata: sa.MetaData, prefix: str) -> sa.Table:
+    return sa.Table(
+        f"{prefix}collections",
+        metadata,
+        sa.Column("name", Identifier(48), primary_key=True),
+        sa.Column("dimension", sa.Integer(), nullable=False),
+        sa.Column("distance", sa.String(16), nullable=False),
+        sa.Column("metadata", JSONDocument()),
+        sa.Column("created_at", sa.Double(), nullable=False),
+    )
+
+
+def _documents(metadata: sa.MetaData, prefix: str) -> sa.Table:
+    return sa.Table(
+        f"{prefix}documents",
+        metadata,
+        sa.Column("collection", Identifier(48), nullable=False),
+        sa.Column("id", Identifier(), nullable=False),
+        sa.Column("content", LongText(), nullable=False),
+        sa.Column("embedding", PackedVector(), nullable=False),
+        sa.Column("metadata", JSONDocument()),
+        sa.Column("content_hash", sa.String(64)),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("collection", "id"),
+    )
+
+
+def _terms(metadata: sa.MetaData, prefix: str) -> sa.Table:
+    return sa.Table(
+        f"{prefix}terms",
+        metadata,
+        # With the document's id, 403 characters of four bytes stay below InnoDB's 3072.
+        sa.Column("collection", Identifier(48), nullable=False),
+        sa.Column("document_id", Identifier(), nullable=False),
+        sa.Column("term", Identifier(100), nullable=False),
+        sa.Column("number", sa.Double()),
+        sa.PrimaryKeyConstraint("collection", "document_id", "term"),
+        sa.Index(f"ix_{prefix}terms_term", "collection", "term", "number"),
     )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from array import array
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 from praison_persist import _json
 
-__all__ = ["ID_MAX", "Identifier", "JSONDocument", "LongText"]
+__all__ = ["ID_MAX", "Identifier", "JSONDocument", "LongText", "PackedVector"]
 
 ID_MAX = 255  # characters; utf8mb4 ids of two columns stay below InnoDB's 3072-byte key limit
 
@@ -87,6 +88,38 @@ class JSONDocument(sa.types.TypeDecorator[Any]):
         if value is None or dialect.name == "postgresql":
             return value
         return _json.loads(value)
+
+
+class PackedVector(sa.types.TypeDecorator[bytes]):
+    """An embedding: numbers of single precision, in Python as their bytes, little-endian.
+
+    PostgreSQL keeps it as real[], which pgvector's operators take (its README, "Casts").
+    """
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """real[] on PostgreSQL, bytes elsewhere, LONGBLOB where BLOB ends at 65,535 of them."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.ARRAY(sa.REAL()))
+        if dialect.name in _MYSQL_FAMILY:
+            return dialect.type_descriptor(mysql.LONGBLOB())
+        return dialect.type_descriptor(sa.LargeBinary())
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
+        """Give PostgreSQL its numbers."""
+        if value is None or dialect.name != "postgresql":
+            return value
+        numbers = array("f")
+        numbers.frombytes(value)
+        return numbers.tolist()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
+        """Undo `process_bind_param`."""
+        if value is None or dialect.name != "postgresql":
+            return value if value is None else bytes(value)
+        return array("f", value).tobytes()
 
 
 def Identifier(length: int = ID_MAX) -> sa.String:  # noqa: N802 - reads as the type it makes

@@ -21,7 +21,7 @@ lines that say how it is made:
 
 A hook is a flow (`praison_persist._flow`): it yields what the client's method returned and is sent
 the value, so that the same hook drives a sync and an async client. An async client belongs to the
-event loop it was made on: keep it in `praison_persist.state.loops.PerLoop`. A vendor that keeps all
+event loop it was made on: keep it in `praison_persist._loops.PerLoop`. A vendor that keeps all
 of a key in one document, and can write it on condition that nobody else has, derives from
 `praison_persist.state.entries.EntryDriver`, which has all hooks but four.
 

@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 import re
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 
 from praison_persist._flow import Flow
-from praison_persist._retry import RetryPolicy
-from praison_persist.errors import BackendError, ConflictError, InvalidDataError, PersistError
+from praison_persist._vendor import Vendor, done
+from praison_persist.errors import ConflictError, InvalidDataError
 from praison_persist.protocols import StateCapability
 from praison_persist.state.keys import Glob
 
 __all__ = ["StateDriver", "added", "bad_cursor", "done", "not_a_counter", "out_of_range"]
 
-T = TypeVar("T")
 
-
-def done(value: T) -> Flow[T]:
-    """Return a flow that waits for nothing."""
-    yield from ()
-    return value
-
-
-class StateDriver(ABC):
+class StateDriver(Vendor):
     """The hooks of a vendor. See `praison_persist.state.base`.
 
     Keys and fields are checked strings, texts are ASCII JSON, times to live are seconds above 0 or
     None, which is for ever. What has expired is as if it had been deleted.
 
     Attributes:
-        address: where the data is, for messages; without credentials.
         capabilities: what of `StateCapability` it can do.
-        failures: the exceptions that its hooks let through from the vendor's package.
-        retry: how often to repeat a hook that failed transiently. Each hook may be repeated.
-        sleep: waits so many seconds, in the colour of the client.
     """
 
-    address: str = ""
     capabilities: frozenset[StateCapability] = frozenset(StateCapability)
-    failures: tuple[type[BaseException], ...] = ()
-    retry: RetryPolicy = RetryPolicy(max_retries=0)
-    sleep: Callable[[float], Any] = staticmethod(time.sleep)
 
     @abstractmethod
     def read(self, keys: Sequence[str]) -> Flow[dict[str, str]]:
@@ -112,10 +94,6 @@ class StateDriver(ABC):
         See `added` for the errors, and `write_if` for the version.
         """
 
-    @abstractmethod
-    def close(self) -> Flow[None]:
-        """Release connections. Called once."""
-
     def clear(self, prefix: str) -> Flow[int | None]:
         """Delete all keys that begin with `prefix` and return how many; None: cannot at once.
 
@@ -123,19 +101,6 @@ class StateDriver(ABC):
         """
         del prefix
         return done(None)
-
-    def is_transient(self, error: BaseException) -> bool:
-        """Whether one of `failures` may not meet the next try."""
-        del error
-        return False
-
-    def translate(self, error: BaseException, action: str) -> PersistError:
-        """Return our exception for one of `failures` that was not transient."""
-        return BackendError(f"{self.address}: cannot {action}: {self.describe(error)}")
-
-    def describe(self, error: BaseException) -> str:
-        """Return the vendor's words, shortened, without credentials."""
-        return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
 
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")

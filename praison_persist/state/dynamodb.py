@@ -24,11 +24,11 @@ import boto3.session  # type: ignore[import-untyped]  # as boto3
 import botocore.exceptions as failures  # type: ignore[import-untyped]  # as boto3
 from botocore.config import Config  # type: ignore[import-untyped]  # as boto3
 
+from praison_persist._processes import PerProcess
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import ConfigurationError
 from praison_persist.state.base import BaseStateStore
 from praison_persist.state.dynamodb_driver import DynamoDBDriver
-from praison_persist.state.processes import PerProcess
 from praison_persist.state.redis_commands import check_namespace
 
 __all__ = ["DynamoDBStateStore"]

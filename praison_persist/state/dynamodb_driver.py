@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import botocore.exceptions as failures  # type: ignore[import-untyped]  # it has no types
 
 from praison_persist._flow import Flow, wait
+from praison_persist._processes import PerProcess
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import BackendError, PersistError, UnavailableError
 from praison_persist.state.driver import bad_cursor, done
@@ -34,7 +35,6 @@ from praison_persist.state.dynamodb_items import (
 )
 from praison_persist.state.entries import Change, Entry, EntryDriver, Keep
 from praison_persist.state.keys import Glob
-from praison_persist.state.processes import PerProcess
 
 __all__ = ["DynamoDBDriver"]
 

@@ -27,9 +27,9 @@ from google.cloud.firestore_v1.services.firestore.transports import (
 )
 from google.oauth2.service_account import Credentials
 
+from praison_persist._loops import PerLoop
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import ConfigurationError
-from praison_persist.state.loops import PerLoop
 
 __all__ = [
     "COLLECTION",

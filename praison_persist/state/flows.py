@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf, isfinite
 from typing import Any, TypeVar
 
-from praison_persist._flow import Flow, wait
+from praison_persist._flow import Flow
 from praison_persist._json import check_json, dumps, loads
-from praison_persist.errors import (
-    ConflictError,
-    InvalidDataError,
-    PersistError,
-    UnavailableError,
-    UnsupportedError,
-)
+from praison_persist._vendor import Calls
+from praison_persist.errors import ConflictError, InvalidDataError, UnsupportedError
 from praison_persist.protocols import KeyPage, StateCapability, Versioned
 from praison_persist.state.driver import StateDriver, out_of_range
 from praison_persist.state.keys import Glob, check_field, check_key, check_prefix
 
 __all__ = ["StateFlows"]
-
-_log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -34,17 +25,17 @@ _INTEGER_BOUND = 2**63
 _PAGE = 1000  # keys
 
 
-class StateFlows:
+class StateFlows(Calls):
     """The methods of a state store as flows over a driver of either colour."""
 
     def __init__(self, driver: StateDriver, name: str) -> None:
+        super().__init__(driver)
         self._driver, self._name = driver, name
-        self._closed = False
 
     def get(self, key: str, default: Any) -> Flow[Any]:
         """See StateStore.get."""
         check_key(key)
-        found = yield from self._try("read", lambda: self._driver.read([key]))
+        found = yield from self.call("read", lambda: self._driver.read([key]))
         return loads(found[key]) if key in found else default
 
     def get_many(self, keys: Sequence[str]) -> Flow[dict[str, Any]]:
@@ -52,14 +43,14 @@ class StateFlows:
         wanted = _names(keys, "keys", check_key)
         if not wanted:
             return {}
-        found = yield from self._try("read", lambda: self._driver.read(wanted))
+        found = yield from self.call("read", lambda: self._driver.read(wanted))
         return {key: loads(found[key]) for key in wanted if key in found}
 
     def get_versioned(self, key: str) -> Flow[Versioned | None]:
         """See StateStore.get_versioned."""
         self._need(StateCapability.VERSIONS)
         check_key(key)
-        found = yield from self._try("read", lambda: self._driver.read_versioned(key))
+        found = yield from self.call("read", lambda: self._driver.read_versioned(key))
         return None if found is None else Versioned(loads(found[0]), found[1])
 
     def set(
@@ -87,7 +78,7 @@ class StateFlows:
         if not texts:
             return 0
         version = _new_version()
-        return (yield from self._try("write", lambda: self._driver.write(texts, version, ttl)))
+        return (yield from self.call("write", lambda: self._driver.write(texts, version, ttl)))
 
     def set_if_absent(self, key: str, value: Any, ttl: float | None) -> Flow[bool]:
         """See StateStore.set_if_absent."""
@@ -98,7 +89,7 @@ class StateFlows:
         text, version = _encode(value, check_key(key)), _new_version()
         _check_ttl(ttl)
         return (
-            yield from self._try(
+            yield from self.call(
                 "write", lambda: self._driver.write_if(key, text, version, ttl, expected)
             )
         )
@@ -106,24 +97,24 @@ class StateFlows:
     def delete(self, key: str) -> Flow[bool]:
         """See StateStore.delete."""
         check_key(key)
-        return bool((yield from self._try("delete", lambda: self._driver.delete([key]))))
+        return bool((yield from self.call("delete", lambda: self._driver.delete([key]))))
 
     def exists(self, key: str) -> Flow[bool]:
         """See StateStore.exists."""
         check_key(key)
-        return (yield from self._try("read", lambda: self._driver.remaining(key))) is not None
+        return (yield from self.call("read", lambda: self._driver.remaining(key))) is not None
 
     def ttl(self, key: str) -> Flow[int | None]:
         """See StateStore.ttl."""
         check_key(key)
-        left = yield from self._try("read", lambda: self._driver.remaining(key))
+        left = yield from self.call("read", lambda: self._driver.remaining(key))
         return None if left is None or left == inf else max(1, ceil(left))
 
     def expire(self, key: str, ttl: float | None) -> Flow[bool]:
         """See StateStore.expire."""
         check_key(key)
         _check_ttl(ttl)
-        return (yield from self._try("write", lambda: self._driver.expire(key, ttl)))
+        return (yield from self.call("write", lambda: self._driver.expire(key, ttl)))
 
     def keys(self, pattern: str) -> Flow[list[str]]:
         """See StateStore.keys."""
@@ -148,7 +139,7 @@ class StateFlows:
     def _page(
         self, glob: Glob, limit: int | None, cursor: str | None
     ) -> Flow[tuple[list[str], str | None]]:
-        keys, following = yield from self._try(
+        keys, following = yield from self.call(
             "list keys", lambda: self._driver.page(glob, limit, cursor)
         )
         return [key for key in keys if glob.matches(key)], following
@@ -159,7 +150,7 @@ class StateFlows:
             raise InvalidDataError(
                 "clear('') would delete every key of the store; pass confirm=True if that is meant"
             )
-        at_once = yield from self._try("delete", lambda: self._driver.clear(prefix))
+        at_once = yield from self.call("delete", lambda: self._driver.clear(prefix))
         if at_once is not None:
             return at_once
         glob, deleted, cursor = Glob.of_prefix(prefix), 0, None
@@ -172,25 +163,25 @@ class StateFlows:
     def _delete_all(self, keys: list[str]) -> Flow[int]:
         if not keys:
             return 0
-        return (yield from self._try("delete", lambda: self._driver.delete(keys)))
+        return (yield from self.call("delete", lambda: self._driver.delete(keys)))
 
     def hget(self, key: str, field: str, default: Any) -> Flow[Any]:
         """See StateStore.hget."""
         check_key(key)
         check_field(field)
-        found = yield from self._try("read", lambda: self._driver.read_fields(key, [field]))
+        found = yield from self.call("read", lambda: self._driver.read_fields(key, [field]))
         return loads(found[field]) if field in found else default
 
     def hset(self, key: str, field: str, value: Any) -> Flow[None]:
         """See StateStore.hset."""
         check_key(key)
         texts = {check_field(field): _encode(value, key, field)}
-        yield from self._try("write", lambda: self._driver.write_fields(key, texts))
+        yield from self.call("write", lambda: self._driver.write_fields(key, texts))
 
     def hgetall(self, key: str) -> Flow[dict[str, Any]]:
         """See StateStore.hgetall."""
         check_key(key)
-        found = yield from self._try("read", lambda: self._driver.read_fields(key, None))
+        found = yield from self.call("read", lambda: self._driver.read_fields(key, None))
         return {field: loads(found[field]) for field in sorted(found)}
 
     def hdel(self, key: str, fields: Sequence[str]) -> Flow[int]:
@@ -199,7 +190,7 @@ class StateFlows:
         names = _names(fields, "fields", check_field)
         if not names:
             return 0
-        return (yield from self._try("delete", lambda: self._driver.delete_fields(key, names)))
+        return (yield from self.call("delete", lambda: self._driver.delete_fields(key, names)))
 
     def incr(self, key: str, amount: int) -> Flow[int]:
         """See StateStore.incr."""
@@ -209,62 +200,13 @@ class StateFlows:
         if not -_INTEGER_BOUND <= amount < _INTEGER_BOUND:
             raise out_of_range(key)
         version = _new_version()
-        return (yield from self._try("write", lambda: self._driver.add(key, amount, version)))
-
-    def close(self) -> Flow[None]:
-        """See StateStore.close."""
-        if not self._closed:
-            self._closed = True
-            yield from self._driver.close()
-
-    def call(self, hook: Callable[[], Flow[R]], action: str) -> Flow[R]:
-        """Call what a vendor has beyond the contract, as one of its hooks."""
-        return self._try(action, hook)
+        return (yield from self.call("write", lambda: self._driver.add(key, amount, version)))
 
     def _need(self, capability: StateCapability) -> None:
         if capability not in self._driver.capabilities:
             raise UnsupportedError(
                 f"{self._name} does not support {capability.name} ({capability.value})"
             )
-
-    def _try(self, action: str, hook: Callable[[], Flow[R]]) -> Flow[R]:
-        """Call a hook, again as long as that can help; raise what the caller gets otherwise."""
-        if self._closed:
-            raise PersistError(f"The store of {self._driver.address} is closed; open a new one")
-        driver = self._driver
-        started, attempt, delays = time.monotonic(), 0, None
-        while True:
-            attempt += 1
-            try:
-                return (yield from hook())
-            except driver.failures as error:
-                if not driver.is_transient(error):
-                    raise driver.translate(error, action) from error
-                delays = delays or driver.retry.delays()
-                delay = next(delays, None)
-                if delay is None:
-                    raise self._unavailable(error, action, attempt, started) from error
-                _log.warning(
-                    "%s: try %d to %s failed, next in %.2f s: %s",
-                    driver.address,
-                    attempt,
-                    action,
-                    delay,
-                    type(error).__name__,
-                )
-            yield from wait(driver.sleep(delay))
-
-    def _unavailable(
-        self, error: BaseException, action: str, attempts: int, started: float
-    ) -> UnavailableError:
-        elapsed_s = time.monotonic() - started
-        return UnavailableError(
-            f"{self._driver.address}: cannot {action} after {attempts} attempts in "
-            f"{elapsed_s:.1f} s: {self._driver.describe(error)}. "
-            "Check that the server runs and can be reached",
-            attempts=attempts,
-            elapsed_s=elapsed_s,
-        )
 
 
 def _new_version() -> int:

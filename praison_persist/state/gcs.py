@@ -32,6 +32,7 @@ from requests.adapters import HTTPAdapter
 
 from praison_persist._flow import Flow, wait
 from praison_persist._json import dumps
+from praison_persist._processes import PerProcess
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import (
     BackendError,
@@ -43,7 +44,6 @@ from praison_persist.state.base import BaseStateStore
 from praison_persist.state.driver import bad_cursor, done
 from praison_persist.state.entries import Change, Entry, EntryDriver, Keep
 from praison_persist.state.keys import Glob
-from praison_persist.state.processes import PerProcess
 from praison_persist.state.redis_commands import check_namespace
 
 __all__ = ["GCSStateStore"]

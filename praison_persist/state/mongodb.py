@@ -17,13 +17,13 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import split_options
 from pymongo.write_concern import WriteConcern
 
+from praison_persist._loops import PerLoop
+from praison_persist._processes import PerProcess
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import ConfigurationError, InvalidDataError
 from praison_persist.state.base import AsyncBaseStateStore, BaseStateStore
 from praison_persist.state.keys import check_prefix
-from praison_persist.state.loops import PerLoop
 from praison_persist.state.mongodb_driver import MongoDBDriver
-from praison_persist.state.processes import PerProcess
 
 __all__ = ["AsyncMongoDBStateStore", "MongoDBStateStore"]
 

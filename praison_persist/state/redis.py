@@ -22,11 +22,11 @@ from redis.exceptions import (
 )
 
 from praison_persist._flow import Flow, wait
+from praison_persist._loops import PerLoop
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import ConfigurationError, UnavailableError
 from praison_persist.state.base import AsyncBaseStateStore, BaseStateStore
 from praison_persist.state.driver import bad_cursor
-from praison_persist.state.loops import PerLoop
 from praison_persist.state.redis_clients import (
     close_async_client,
     close_client,

@@ -222,7 +222,7 @@ class SQLStateStore(BaseStateStore):
 
     def purge(self) -> int:
         """Delete what has expired for good; return how many keys. Writes do so now and then."""
-        return run(self._flows.call(self.driver.purge, "purge"))
+        return run(self._flows.call("purge", self.driver.purge))
 
 
 class AsyncSQLStateStore(AsyncBaseStateStore):
@@ -263,4 +263,4 @@ class AsyncSQLStateStore(AsyncBaseStateStore):
 
     async def purge(self) -> int:
         """See `SQLStateStore.purge`."""
-        return await arun(self._flows.call(self.driver.purge, "purge"))
+        return await arun(self._flows.call("purge", self.driver.purge))

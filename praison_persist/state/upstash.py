@@ -15,10 +15,10 @@ import upstash_redis
 import upstash_redis.asyncio
 from upstash_redis.errors import UpstashError
 
+from praison_persist._loops import PerLoop
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import ConfigurationError
 from praison_persist.state.base import AsyncBaseStateStore, BaseStateStore
-from praison_persist.state.loops import PerLoop
 from praison_persist.state.redis_commands import Commands, RedisDriver, check_namespace
 
 __all__ = ["AsyncUpstashStateStore", "UpstashStateStore"]

@@ -8,8 +8,8 @@ import pytest
 
 from praison_persist import PersistError, PraisonAIDB
 from praison_persist._adapt import background_loop
+from praison_persist._loops import PerLoop
 from praison_persist.sql.stores import SQLConversationStore
-from praison_persist.state.loops import PerLoop
 from praison_persist.state.memory import MemoryStateStore
 
 

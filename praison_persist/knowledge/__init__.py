@@ -1,0 +1,1 @@
+"""Knowledge stores: a base, and one file a vendor."""

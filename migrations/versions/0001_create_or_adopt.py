@@ -363,7 +363,7 @@ def _terms(names: _Names, metadata: sa.MetaData, t: _Types) -> sa.Table:
         sa.Column("term", t.id(100), nullable=False),
         sa.Column("number", sa.Double()),
         sa.PrimaryKeyConstraint("collection", "document_id", "term"),
-        *names.ordered_index("terms_term", "collection", "term", "number"),
+        names.new_index("terms_term", "collection", "term", "number"),
     )
 
 

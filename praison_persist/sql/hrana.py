@@ -83,6 +83,8 @@ class ProgrammingError(DatabaseError):
     """A statement that cannot be right."""
 
 
+Binary = bytes  # PEP 249's name for what makes a blob
+
 _PROGRAMMING = ("SQL_", "ARGS_")
 _UNPARSED = "SQL string could not be parsed"
 _TOO_LARGE = "string or blob too big"  # SQLite's own words; sqld's limit of a row is 5 MiB

@@ -9,6 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from praison_persist import _json
@@ -90,6 +93,31 @@ class JSONDocument(sa.types.TypeDecorator[Any]):
         return _json.loads(value)
 
 
+class _Sent(FunctionElement[Any]):
+    """A parameter as it is sent; hexadecimal digits to the MySQL family.
+
+    aiomysql 0.3 with PyMySQL 1.2 fails on bytes, and changes a bytearray without a word.
+    """
+
+    inherit_cache = True
+
+
+@compiles(_Sent)
+def _compile_sent(element: _Sent, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(_Sent, "mysql", "mariadb", "singlestoredb")
+def _compile_sent_in_hex(element: _Sent, compiler: SQLCompiler, **options: Any) -> str:
+    return f"UNHEX({compiler.process(element.clauses, **options)})"
+
+
+class _LongBlob(mysql.LONGBLOB):
+    def bind_processor(self, dialect: Dialect) -> None:  # noqa: ARG002 - the type's interface
+        """Hand over the digits that `PackedVector` made: SQLAlchemy's own wants bytes."""
+        return
+
+
 class PackedVector(sa.types.TypeDecorator[bytes]):
     """An embedding: numbers of single precision, in Python as their bytes, little-endian.
 
@@ -104,16 +132,24 @@ class PackedVector(sa.types.TypeDecorator[bytes]):
         if dialect.name == "postgresql":
             return dialect.type_descriptor(postgresql.ARRAY(sa.REAL()))
         if dialect.name in _MYSQL_FAMILY:
-            return dialect.type_descriptor(mysql.LONGBLOB())
+            return dialect.type_descriptor(_LongBlob())
         return dialect.type_descriptor(sa.LargeBinary())
 
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
         """Give PostgreSQL its numbers."""
-        if value is None or dialect.name != "postgresql":
+        if value is None:
+            return None
+        if dialect.name in _MYSQL_FAMILY:
+            return value.hex()
+        if dialect.name != "postgresql":
             return value
         numbers = array("f")
         numbers.frombytes(value)
         return numbers.tolist()
+
+    def bind_expression(self, bindvalue: sa.BindParameter[Any]) -> Any:
+        """See `_Sent`."""
+        return _Sent(bindvalue)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
         """Undo `process_bind_param`."""

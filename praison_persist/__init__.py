@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from praison_persist.agent import Agent as Agent
     from praison_persist.agent import memory as memory
     from praison_persist.config import create_conversation_store as create_conversation_store
+    from praison_persist.config import create_knowledge_store as create_knowledge_store
     from praison_persist.config import create_state_store as create_state_store
     from praison_persist.config import get_default_registry as get_default_registry
     from praison_persist.errors import BackendError as BackendError
@@ -37,9 +38,16 @@ if TYPE_CHECKING:
     from praison_persist.errors import UnavailableError as UnavailableError
     from praison_persist.errors import UnknownBackendError as UnknownBackendError
     from praison_persist.errors import UnsupportedError as UnsupportedError
+    from praison_persist.knowledge.sql import AsyncSQLKnowledgeStore as AsyncSQLKnowledgeStore
+    from praison_persist.knowledge.sql import SQLKnowledgeStore as SQLKnowledgeStore
+    from praison_persist.knowledge_protocols import AsyncKnowledgeStore as AsyncKnowledgeStore
+    from praison_persist.knowledge_protocols import KnowledgeCapability as KnowledgeCapability
+    from praison_persist.knowledge_protocols import KnowledgeStore as KnowledgeStore
     from praison_persist.lifecycle import History as History
     from praison_persist.models import ConversationMessage as ConversationMessage
     from praison_persist.models import ConversationSession as ConversationSession
+    from praison_persist.models import KnowledgeCollection as KnowledgeCollection
+    from praison_persist.models import KnowledgeDocument as KnowledgeDocument
     from praison_persist.models import MessagePage as MessagePage
     from praison_persist.models import Run as Run
     from praison_persist.models import SessionPage as SessionPage
@@ -114,7 +122,12 @@ _NAMES = {
         "db",
     ),
     "agent": ("Agent", "memory"),
-    "config": ("create_conversation_store", "create_state_store", "get_default_registry"),
+    "config": (
+        "create_conversation_store",
+        "create_knowledge_store",
+        "create_state_store",
+        "get_default_registry",
+    ),
     "errors": (
         "BackendError",
         "ConfigurationError",
@@ -128,10 +141,14 @@ _NAMES = {
         "UnknownBackendError",
         "UnsupportedError",
     ),
+    "knowledge.sql": ("AsyncSQLKnowledgeStore", "SQLKnowledgeStore"),
+    "knowledge_protocols": ("AsyncKnowledgeStore", "KnowledgeCapability", "KnowledgeStore"),
     "lifecycle": ("History",),
     "models": (
         "ConversationMessage",
         "ConversationSession",
+        "KnowledgeCollection",
+        "KnowledgeDocument",
         "MessagePage",
         "Run",
         "SessionPage",

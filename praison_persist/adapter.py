@@ -40,7 +40,8 @@ class PraisonAIDB(MessageHooks, ToolHooks, RunHooks, TraceHooks, SessionQueries,
         state_url: a store of state (a URL, or a state store of your own), which then also keeps
             runs, tool calls, traces and what is known of agents. Without it they are kept beside
             the conversation, in a SQL database.
-        knowledge_url: a knowledge store, opened by its registry.
+        knowledge_url: where knowledge is kept, a URL or a store. Default: beside the conversation,
+            if that is kept in SQL; then `knowledge_options` may have an `embedder` alone.
         conversation_options, state_options, knowledge_options: options of each store.
         database_backend, state_backend, knowledge_backend: a registered name, where the URL does
             not tell it.
@@ -104,9 +105,13 @@ class PraisonAIDB(MessageHooks, ToolHooks, RunHooks, TraceHooks, SessionQueries,
             state = connect_store("state", state_url, state_backend, state_options)
             if state is not None:
                 self._connected.use_state(state)
-            self._knowledge_store = connect_store(
-                "knowledge", knowledge_url, knowledge_backend, knowledge_options
-            )
+            beside = knowledge_url is None and knowledge_backend is None
+            if beside and set(knowledge_options or {}) <= {"embedder"}:
+                self._connected.embedder = (knowledge_options or {}).get("embedder")
+            else:
+                self._connected.use_knowledge(
+                    connect_store("knowledge", knowledge_url, knowledge_backend, knowledge_options)
+                )
             if strict:
                 self.connect()
         except BaseException:
@@ -126,7 +131,8 @@ class PraisonAIDB(MessageHooks, ToolHooks, RunHooks, TraceHooks, SessionQueries,
         new._use(connected, History(), record_traces=True)  # noqa: SLF001 - a constructor
         if state_store is not None:
             connected.use_state(state_store)
-        new._knowledge_store = knowledge_store  # noqa: SLF001 - as above
+        if knowledge_store is not None:
+            connected.use_knowledge(knowledge_store)
         return new
 
 

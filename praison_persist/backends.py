@@ -8,6 +8,7 @@ __all__ = ["CONVERSATION", "KNOWLEDGE", "STATE"]
 
 _SQL = "praison_persist.sql.named"
 _STATE = "praison_persist.state"
+_KNOWLEDGE = "praison_persist.knowledge"
 
 CONVERSATION = (
     Backend(
@@ -91,7 +92,23 @@ CONVERSATION = (
     ),
     Backend("async_turso", f"{_SQL}:AsyncTursoConversationStore", extra="turso"),
 )
-KNOWLEDGE: tuple[Backend, ...] = ()
+KNOWLEDGE = (
+    Backend(
+        "sql",
+        f"{_KNOWLEDGE}.sql:SQLKnowledgeStore",
+        aliases=(
+            *("sqlite", "postgres", "postgresql", "mysql", "mariadb"),
+            *("cockroachdb", "cockroach", "crdb", "singlestoredb", "libsql", "turso"),
+        ),
+        title="SQL",
+        tested=Tested(
+            "engine",
+            "SQLite 3.40, PostgreSQL 15, MariaDB 10.11, sqld 0.24; shims of the other two",
+            "CockroachDB and SingleStore themselves",
+        ),
+    ),
+    Backend("async_sql", f"{_KNOWLEDGE}.sql:AsyncSQLKnowledgeStore"),
+)
 STATE = (
     Backend(
         "memory",

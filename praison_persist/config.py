@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from praison_persist import backends
 from praison_persist._adapt import blocking, offload
 from praison_persist.errors import ConfigurationError
+from praison_persist.knowledge_protocols import AsyncKnowledgeStore, KnowledgeStore
 from praison_persist.protocols import (
     AsyncConversationStore,
     AsyncStateStore,
@@ -22,6 +23,7 @@ __all__ = [
     "KNOWLEDGE_STORES",
     "STATE_STORES",
     "create_conversation_store",
+    "create_knowledge_store",
     "create_state_store",
     "detect_backend",
     "get_default_registry",
@@ -177,16 +179,45 @@ def create_state_store(
         ConfigurationError: the mode, the URL or an option cannot be right.
         UnknownBackendError: lists the names there are.
     """
-    if mode not in _MODES:
-        raise ConfigurationError(f"Invalid state mode: {mode}. Expected sync|async|auto")
-    registry = registry or get_default_registry("state")
-    name = registry.list_aliases().get(backend.lower(), backend.lower())
-    base = name.removeprefix("async_")
-    wanted = {"sync": base, "async": f"async_{base}"}.get(mode, name)
-    name = wanted if registry.has(wanted) else name
-    store = registry.create(name, **({} if url is None else {"url": url}), **options)
+    store = _create("state", backend, url, mode, registry, options)
     if mode == "async" and isinstance(store, StateStore):
         return offload(store, AsyncStateStore)
     if mode == "sync" and isinstance(store, AsyncStateStore):
         return blocking(store, StateStore)
     return store
+
+
+def create_knowledge_store(
+    backend: str,
+    url: str | None = None,
+    *,
+    mode: str = "auto",
+    registry: StoreRegistry | None = None,
+    **options: Any,
+) -> Any:
+    """Create a knowledge store by name. Arguments and errors are those of `create_state_store`."""
+    store = _create("knowledge", backend, url, mode, registry, options)
+    if mode == "async" and isinstance(store, KnowledgeStore):
+        return offload(store, AsyncKnowledgeStore)
+    if mode == "sync" and isinstance(store, AsyncKnowledgeStore):
+        return blocking(store, KnowledgeStore)
+    return store
+
+
+def _create(
+    kind: str,
+    backend: str,
+    url: str | None,
+    mode: str,
+    registry: StoreRegistry | None,
+    options: dict[str, Any],
+) -> Any:
+    """Create a store of the colour that is wanted, if the backend has one."""
+    if mode not in _MODES:
+        raise ConfigurationError(f"Invalid {kind} mode: {mode}. Expected sync|async|auto")
+    registry = registry or get_default_registry(kind)
+    name = registry.list_aliases().get(backend.lower(), backend.lower())
+    base = name.removeprefix("async_")
+    wanted = {"sync": base, "async": f"async_{base}"}.get(mode, name)
+    name = wanted if registry.has(wanted) else name
+    return registry.create(name, **({} if url is None else {"url": url}), **options)

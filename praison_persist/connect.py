@@ -13,6 +13,7 @@ from praison_persist._adapt import background_loop, blocking, offload
 from praison_persist._duck import adopt
 from praison_persist.config import create_conversation_store, detect_backend, get_default_registry
 from praison_persist.errors import ConfigurationError, MissingDependencyError, UnsupportedError
+from praison_persist.knowledge_protocols import AsyncKnowledgeStore, KnowledgeStore
 from praison_persist.lifecycle import Stores
 from praison_persist.protocols import (
     AsyncConversationStore,
@@ -35,6 +36,7 @@ class Connected:
         is_sql: it is one of ours, with a database and a schema.
         address: where it is, without password.
         apart: state, runs and traces are kept in a store of their own, which is closed with these.
+        embedder: of the knowledge that is kept beside the conversations.
     """
 
     given: Any
@@ -47,6 +49,9 @@ class Connected:
     sync_state: StateStore | None = None
     async_state: AsyncStateStore | None = None
     apart: bool = False
+    sync_knowledge: KnowledgeStore | None = None
+    async_knowledge: AsyncKnowledgeStore | None = None
+    embedder: Any = None
 
     @property
     def sync_stores(self) -> Stores:
@@ -83,6 +88,43 @@ class Connected:
         self.sync_state, self.async_state, self.apart = sync, other, True
         self.sync_runs, self.async_runs = runs, aruns
 
+    def use_knowledge(self, store: Any) -> None:
+        """Keep knowledge in this store, sync or async, from now on; it is closed with these.
+
+        Raises:
+            ConfigurationError: it is none.
+        """
+        if isinstance(store, KnowledgeStore):
+            pair = store, offload(store, AsyncKnowledgeStore)
+        elif isinstance(store, AsyncKnowledgeStore):
+            pair = blocking(store, KnowledgeStore), store
+        else:
+            raise ConfigurationError(
+                f"{type(store).__name__} is no knowledge store: it derives neither from "
+                "KnowledgeStore nor from AsyncKnowledgeStore"
+            )
+        self.sync_knowledge, self.async_knowledge = pair
+
+    def use_knowledge_beside(self) -> None:
+        """Keep knowledge in the database of the conversations, if none was chosen and it is SQL."""
+        if self.sync_knowledge is not None or not self.is_sql:
+            return
+        from praison_persist.knowledge.sql import (  # noqa: PLC0415 - only where it is used
+            AsyncSQLKnowledgeStore,
+            SQLKnowledgeStore,
+        )
+
+        own: Any = self.given
+        other: Any = self.async_conversation
+        if own is other:
+            store = AsyncSQLKnowledgeStore.of(own.database, embedder=self.embedder)
+            self.use_knowledge(store)
+            return
+        self.use_knowledge(SQLKnowledgeStore.of(own.database, embedder=self.embedder))
+        if hasattr(other, "database"):  # else the async driver is not installed
+            native = AsyncSQLKnowledgeStore.of(other.database, embedder=self.embedder)
+            self.async_knowledge = native
+
     def check(self) -> None:
         """Connect and check the schema, where the store can."""
         if self.apart and self.sync_state is not None:
@@ -110,6 +152,8 @@ class Connected:
             stack.callback(self.sync_conversation.close)
             if self.apart and self.sync_state is not None:
                 stack.callback(self.sync_state.close)
+            if self.sync_knowledge is not None:
+                stack.callback(self.sync_knowledge.close)
 
     async def aclose(self) -> None:
         """Close both colours, the async one on this loop."""
@@ -118,6 +162,8 @@ class Connected:
             stack.push_async_callback(self.async_conversation.close)
             if self.apart and self.async_state is not None:
                 stack.push_async_callback(self.async_state.close)
+            if self.async_knowledge is not None:
+                stack.push_async_callback(self.async_knowledge.close)
 
 
 def connect(database: Any, backend: str | None, options: dict[str, Any]) -> Connected:

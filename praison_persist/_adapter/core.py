@@ -59,8 +59,6 @@ def runs_of(stores: Stores) -> Any:
 class AdapterCore:
     """The stores of an adapter, its outbox, and its life."""
 
-    _knowledge_store: Any = None
-
     def _use(self, connected: Connected, history: History, *, record_traces: bool) -> None:
         self._connected = connected
         self._history = history
@@ -105,8 +103,17 @@ class AdapterCore:
 
     @property
     def knowledge_store(self) -> Any:
-        """The knowledge store, if one was configured."""
-        return self._knowledge_store
+        """The knowledge store: the given one, or the tables beside the conversation; else None."""
+        self._connected.use_knowledge_beside()
+        return self._connected.sync_knowledge
+
+    @property
+    def aknowledge_store(self) -> Any:
+        """The knowledge store, as an async one."""
+        self._connected.use_knowledge_beside()
+        return self._connected.async_knowledge
+
+    _knowledge_store = knowledge_store
 
     def connect(self) -> None:
         """Connect and check the schema now.

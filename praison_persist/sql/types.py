@@ -147,9 +147,9 @@ class PackedVector(sa.types.TypeDecorator[bytes]):
         numbers.frombytes(value)
         return numbers.tolist()
 
-    def bind_expression(self, bindvalue: sa.BindParameter[Any]) -> Any:
+    def bind_expression(self, bindparam: sa.BindParameter[Any]) -> Any:
         """See `_Sent`."""
-        return _Sent(bindvalue)
+        return _Sent(bindparam)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
         """Undo `process_bind_param`."""

@@ -251,6 +251,7 @@ class DocumentContract(KnowledgeContract):
         given.metadata["list"].append(2)
         (read,) = store.get(docs, ["a"])
         assert read.metadata == {"list": [1]}
+        assert read.metadata is not None
         read.metadata["list"].append(3)
         assert [each.metadata for each in store.get(docs, ["a"])] == [{"list": [1]}]
 

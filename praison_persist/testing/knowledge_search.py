@@ -136,9 +136,10 @@ class SearchContract(KnowledgeContract):
         if KnowledgeCapability.EMBEDDINGS in store.capabilities:
             found = store.search(docs, query_text="zebras", hybrid=True, include_embeddings=True)
             assert all(hit.embedding is not None for hit in found)
-        for bad in ({"query_embedding": vector("x")}, {"query_text": "x", "score_threshold": 0.5}):
-            with pytest.raises(InvalidDataError):
-                store.search(docs, hybrid=True, **bad)
+        with pytest.raises(InvalidDataError, match="query_text"):
+            store.search(docs, vector("x"), hybrid=True)
+        with pytest.raises(InvalidDataError, match="score_threshold"):
+            store.search(docs, query_text="x", hybrid=True, score_threshold=0.5)
 
     def test_words_of_any_kind_are_no_query_language(
         self, store: KnowledgeStore, docs: str

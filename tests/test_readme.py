@@ -24,8 +24,9 @@ from .programs import ROOT, environment, python
 
 README = ROOT / "README.md"
 TRIED = [README, ROOT / "docs" / "migrations.md"]
-WITH_PROGRAMS = [*TRIED, ROOT / "docs" / "state.md", ROOT / "docs" / "scaling.md"]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+_PROGRAMS = ("state.md", "knowledge.md", "scaling.md")
+WITH_PROGRAMS = [*TRIED, *(ROOT / "docs" / name for name in _PROGRAMS)]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 
 
 def blocks(document: Path, language: str) -> list[str]:

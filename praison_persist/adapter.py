@@ -109,7 +109,7 @@ class PraisonAIDB(MessageHooks, ToolHooks, RunHooks, TraceHooks, SessionQueries,
             )
             if strict:
                 self.connect()
-        except BaseException:
+        except BaseException:  # an interrupt too: nobody else has the stores
             self.close()
             raise
 

@@ -121,7 +121,8 @@ class Cluster:
     def _complete(self) -> bool:
         for server in self.servers:
             with redis.Redis(port=server.port) as client:
-                if client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":  # pyright: ignore[reportOptionalSubscript]
+                cluster = client.execute_command("CLUSTER INFO")
+                if cluster["cluster_state"] != "ok":  # pyright: ignore[reportOptionalSubscript]  # a dict, untyped
                     return False
                 replication = client.info("replication")
             if replication["role"] == "master":

@@ -20,7 +20,7 @@ from local_llm import LocalLLM
 import praison_persist
 from praison_persist import PraisonAIDB
 from praison_persist.config import CONVERSATION_STORES, KNOWLEDGE_STORES, STATE_STORES
-from tests.state.services import OwnRedis
+from tests.state.services import OwnRedis, own_redis
 
 from .stored import said
 
@@ -106,12 +106,8 @@ def test_production_postgresql(run: Run, postgres_database: str) -> None:
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[OwnRedis]:
     """A server of the test's own: the example names no prefix for its keys."""
-    server = OwnRedis(tmp_path / "redis")
-    try:
-        server.start()
+    with own_redis(tmp_path / "redis") as server:
         yield server
-    finally:
-        server.kill()
 
 
 def test_multi_backend_setup(run: Run, redis_server: OwnRedis) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.servers import OwnPostgres, administer
-from tests.services.galera import until
+from tests.services.process import until
 
 
 class Replication:

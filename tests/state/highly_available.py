@@ -8,8 +8,9 @@ from pathlib import Path
 import redis
 
 from tests.servers import free_port
+from tests.services.process import until
 
-from .services import OwnRedis, program, until
+from .services import OwnRedis, program
 
 # Without a delay, so that replicas have the data before a test kills their primary.
 _REPLICATION = ("--repl-diskless-sync-delay", "0")

@@ -413,7 +413,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The server, by its own type."""
         return cast("_Server", self.server)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base class
         """Say nothing about each request."""
 
     def do_GET(self) -> None:

@@ -114,7 +114,7 @@ class PraisonAIDB(MessageHooks, ToolHooks, RunHooks, TraceHooks, SessionQueries,
                 )
             if strict:
                 self.connect()
-        except BaseException:
+        except BaseException:  # an interrupt too: nobody else has the stores
             self.close()
             raise
 

@@ -6,6 +6,7 @@ PRAISON_REQUIRE_SERVICES=1 they fail.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import shutil
@@ -126,13 +127,17 @@ def engine(url: str, *, database: bool = False) -> sa.Engine:
 def empty(url: str) -> None:
     """Delete all rows of a database's tables, if it has them yet."""
     ours = tables()
-    own = engine(url, database=True)
-    with own.begin() as connection:
+    with _emptying(url).begin() as connection:
         there = set(sa.inspect(connection).get_table_names())
         for table in reversed(ours.metadata.sorted_tables):
             if table.name in there:
                 connection.execute(sa.delete(table))
-    own.dispose()
+
+
+@functools.cache
+def _emptying(url: str) -> sa.Engine:
+    """Return an engine for `empty`, kept: at its first connection each asks the server much."""
+    return engine(url, database=True)
 
 
 class OwnPostgres:

@@ -157,8 +157,7 @@ def test_a_file_of_libsql_is_one_of_sqlite(
             store.create_session(ConversationSession("s"))
             store.add_message("s", message("ours"))
             store.sync()
-    # Its names are those of an extension without types.
-    libsql = libsql_experimental.connect(  # pyright: ignore[reportAttributeAccessIssue]
+    libsql = libsql_experimental.connect(  # pyright: ignore[reportAttributeAccessIssue]  # an extension without types
         str(tmp_path / name)
     )
     query = "SELECT seq, content FROM praison_messages"

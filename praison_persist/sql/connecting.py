@@ -64,7 +64,7 @@ def watch_connects(engine: sa.Engine, target: Target, driver: Driver) -> None:
                 refused = isinstance(cause, refusals) and not isinstance(cause, OSError)
                 # Of asyncpg, that no host takes writes: behind what looks like a refusal.
                 if refused or (isinstance(cause, connect_errors(driver)) and not codes(error)):
-                    raise cause from error  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+                    raise cause from error  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]  # no None: it is one of `refusals` or of the driver's
                 raise
 
     if elsewhere:
@@ -99,7 +99,7 @@ class Hosts:
         for index in order:
             try:
                 connection = connect(self._places[index])
-            except Exception as error:
+            except Exception as error:  # of any driver, and raised unless another host may do
                 self._failed_at[index] = time.monotonic()
                 if index == order[-1] or not goes_on(error):
                     raise
@@ -129,7 +129,7 @@ def _member(
     if cluster is not None:
         try:
             _join(connection, cluster, dialect.loaded_dbapi.OperationalError)
-        except BaseException:
+        except BaseException:  # a cancelled task too: nobody else has the connection
             connection.close()
             raise
     return connection

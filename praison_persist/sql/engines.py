@@ -119,7 +119,7 @@ def _switch_to_wal(cursor: Any) -> None:
             cursor.execute("PRAGMA journal_mode=WAL")
             if cursor.fetchone()[0].lower() != "wal":
                 return  # a read-only file or a file system without shared memory: keeps its mode
-        except Exception as error:
+        except Exception as error:  # of any driver: only one that is locked is tried again
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)

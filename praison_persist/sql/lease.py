@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateTable
 from praison_persist.errors import UnavailableError
 from praison_persist.sql.dialects import Cluster
 from praison_persist.sql.failures import is_transient
+from praison_persist.sql.lock_table import FREE, FREE_ROW, lock_table
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.statements import insert_new
 from praison_persist.sql.url import Target
@@ -30,7 +31,6 @@ _BEAT_S: Final = 5.0
 # it those who wait: its time does not count.
 _STALE_S: Final = 60.0
 _LOOK_S: Final = 0.1
-_FREE: Final = ""
 
 
 @contextmanager
@@ -85,23 +85,16 @@ class _Lease:
         self, holder: sa.Connection, target: Target, tables: Tables, cluster: Cluster
     ) -> None:
         self._holder, self._target = holder, target
-        self._table = sa.Table(
-            f"{tables.prefix}migration_lock",
-            sa.MetaData(schema=tables.schema),
-            sa.Column("id", sa.SmallInteger(), primary_key=True, autoincrement=False),
-            sa.Column("server", sa.String(64), nullable=False),
-            sa.Column("beats", sa.BigInteger(), nullable=False),
-        )
+        self._table = lock_table(tables)
         self._server = str(holder.exec_driver_sql(cluster.identity).one()[1])
         self._beats = 0
         self._beaten_at = 0.0
 
     def acquire(self, wait_s: float) -> None:
         """Wait for the row to be free, or its holder to be dead, and take it."""
-        row = {"id": 1, "server": _FREE, "beats": 0}
         for statement in (
             CreateTable(self._table, if_not_exists=True),
-            insert_new(self._holder, self._table).values(row),
+            insert_new(self._holder, self._table).values(FREE_ROW),
         ):
             while self._changed(statement) is None:
                 time.sleep(_LOOK_S)
@@ -112,7 +105,7 @@ class _Lease:
             if found != seen:
                 seen, seen_at = found, time.monotonic()
             # One on this server had to have the server's own lock, which is ours.
-            over = found.server in (_FREE, self._server) or time.monotonic() > seen_at + _STALE_S
+            over = found.server in (FREE, self._server) or time.monotonic() > seen_at + _STALE_S
             if over and self._take(found.server, found.beats, self._server):
                 return
             if time.monotonic() > deadline:
@@ -141,7 +134,7 @@ class _Lease:
 
     def release(self) -> None:
         """Free the row, if it is still ours."""
-        self._take(self._server, self._beats, _FREE)
+        self._take(self._server, self._beats, FREE)
 
     def _take(self, server: str, beats: int, new: str) -> bool:
         c = self._table.c

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from sqlalchemy.engine import URL
@@ -35,9 +36,6 @@ __all__ = [
     "TursoConversationStore",
 ]
 
-_POSTGRES_PORT = 5432
-_COCKROACHDB_PORT = 26257
-_MYSQL_PORT = 3306
 _SQLITE_FILE = "praisonai_conversations.db"
 _TURSO_FILE = "praisonai_turso.db"
 
@@ -61,146 +59,107 @@ def _server_url(dialect: Dialect, url: str | URL | None, parts: dict[str, Any]) 
     return url
 
 
-class PostgresConversationStore(SQLConversationStore):
+class _OfServer:
+    """The constructor of the stores of a server. Before the store's class among the bases."""
+
+    _dialect: ClassVar[Dialect]
+    _port: ClassVar[int]
+    _database: ClassVar[str] = "praisonai"
+    _user: ClassVar[str] = "root"
+    __signature__: ClassVar[inspect.Signature | None]
+
+    def __init__(
+        self,
+        url: str | URL | None = None,
+        *,
+        host: str = "localhost",
+        port: int | None = None,
+        database: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        **options: Any,
+    ) -> None:
+        parts = {
+            "username": self._user if user is None else user,
+            "password": password or None,
+            "host": host,
+            "port": self._port if port is None else port,
+            "database": self._database if database is None else database,
+        }
+        location = _server_url(self._dialect, url, parts)
+        super().__init__(location, **options)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # the store's, which is next
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        # help() shows the defaults; one with a constructor of its own has the signature of that.
+        cls.__signature__ = _with_defaults(cls) if cls.__init__ is _OfServer.__init__ else None
+
+
+def _with_defaults(cls: type[_OfServer]) -> inspect.Signature:
+    """Return the constructor's signature with the defaults of a class."""
+    defaults: dict[str, int | str] = {
+        "port": cls._port,
+        "database": cls._database,
+        "user": cls._user,
+    }
+    _, *parameters = inspect.signature(_OfServer.__init__).parameters.values()
+    return inspect.Signature(
+        [
+            each.replace(default=defaults[each.name], annotation=type(defaults[each.name]).__name__)
+            if each.name in defaults
+            else each
+            for each in parameters
+        ],
+        return_annotation="None",
+    )
+
+
+class PostgresConversationStore(_OfServer, SQLConversationStore):
     """Conversations on PostgreSQL, over psycopg. Either `url`, or host, port, … are used."""
 
-    def __init__(
-        self,
-        url: str | URL | None = None,
-        *,
-        host: str = "localhost",
-        port: int = _POSTGRES_PORT,
-        database: str = "praisonai",
-        user: str = "postgres",
-        password: str | None = None,
-        **options: Any,
-    ) -> None:
-        parts = _parts(host, port, database, user, password)
-        super().__init__(_server_url(_POSTGRESQL, url, parts), **options)
+    _dialect, _port, _user = _POSTGRESQL, 5432, "postgres"
 
 
-class AsyncPostgresConversationStore(AsyncSQLConversationStore):
+class AsyncPostgresConversationStore(_OfServer, AsyncSQLConversationStore):
     """Conversations on PostgreSQL for asyncio. Either `url`, or host, port, … are used."""
 
-    def __init__(
-        self,
-        url: str | URL | None = None,
-        *,
-        host: str = "localhost",
-        port: int = _POSTGRES_PORT,
-        database: str = "praisonai",
-        user: str = "postgres",
-        password: str | None = None,
-        **options: Any,
-    ) -> None:
-        parts = _parts(host, port, database, user, password)
-        super().__init__(_server_url(_POSTGRESQL, url, parts), **options)
+    _dialect, _port, _user = _POSTGRESQL, 5432, "postgres"
 
 
-class CockroachDBConversationStore(SQLConversationStore):
+class CockroachDBConversationStore(_OfServer, SQLConversationStore):
     """Conversations on CockroachDB, over psycopg. Either `url`, or host, port, … are used.
 
     `url` may be postgresql://…, as CockroachDB itself writes it.
     """
 
-    def __init__(
-        self,
-        url: str | URL | None = None,
-        *,
-        host: str = "localhost",
-        port: int = _COCKROACHDB_PORT,
-        database: str = "defaultdb",
-        user: str = "root",
-        password: str | None = None,
-        **options: Any,
-    ) -> None:
-        parts = _parts(host, port, database, user, password)
-        super().__init__(_server_url(_COCKROACHDB, url, parts), **options)
+    _dialect, _port, _database = _COCKROACHDB, 26257, "defaultdb"
 
 
-class AsyncCockroachDBConversationStore(AsyncSQLConversationStore):
+class AsyncCockroachDBConversationStore(_OfServer, AsyncSQLConversationStore):
     """Conversations on CockroachDB for asyncio. Arguments as of CockroachDBConversationStore."""
 
-    def __init__(
-        self,
-        url: str | URL | None = None,
-        *,
-        host: str = "localhost",
-        port: int = _COCKROACHDB_PORT,
-        database: str = "defaultdb",
-        user: str = "root",
-        password: str | None = None,
-        **options: Any,
-    ) -> None:
-        parts = _parts(host, port, database, user, password)
-        super().__init__(_server_url(_COCKROACHDB, url, parts), **options)
+    _dialect, _port, _database = _COCKROACHDB, 26257, "defaultdb"
 
 
-class MySQLConversationStore(SQLConversationStore):
+class MySQLConversationStore(_OfServer, SQLConversationStore):
     """Conversations on MySQL or MariaDB, over PyMySQL. Either `url`, or host, port, … are used."""
 
-    def __init__(
-        self,
-        url: str | URL | None = None,
-        *,
-        host: str = "localhost",
-        port: int = _MYSQL_PORT,
-        database: str = "praisonai",
-        user: str = "root",
-        password: str | None = None,
-        **options: Any,
-    ) -> None:
-        parts = _parts(host, port, database, user, password)
-        super().__init__(_server_url(_MYSQL, url, parts), **options)
+    _dialect, _port = _MYSQL, 3306
 
 
-class AsyncMySQLConversationStore(AsyncSQLConversationStore):
+class AsyncMySQLConversationStore(_OfServer, AsyncSQLConversationStore):
     """Conversations on MySQL or MariaDB for asyncio. Either `url`, or host, port, … are used."""
 
-    def __init__(
-        self,
-        url: str | URL | None = None,
-        *,
-        host: str = "localhost",
-        port: int = _MYSQL_PORT,
-        database: str = "praisonai",
-        user: str = "root",
-        password: str | None = None,
-        **options: Any,
-    ) -> None:
-        parts = _parts(host, port, database, user, password)
-        super().__init__(_server_url(_MYSQL, url, parts), **options)
+    _dialect, _port = _MYSQL, 3306
 
 
-class SingleStoreConversationStore(SQLConversationStore):
+class SingleStoreConversationStore(_OfServer, SQLConversationStore):
     """Conversations on SingleStore, over its own client. Either `url`, or host, port, … are used.
 
     For asyncio use AsyncSQLConversationStore with the URL: it works in threads.
     """
 
-    def __init__(
-        self,
-        url: str | URL | None = None,
-        *,
-        host: str = "localhost",
-        port: int = _MYSQL_PORT,
-        database: str = "praisonai",
-        user: str = "root",
-        password: str | None = None,
-        **options: Any,
-    ) -> None:
-        parts = _parts(host, port, database, user, password)
-        super().__init__(_server_url(_SINGLESTORE, url, parts), **options)
-
-
-def _parts(host: str, port: int, database: str, user: str, password: str | None) -> dict[str, Any]:
-    return {
-        "username": user,
-        "password": password or None,
-        "host": host,
-        "port": port,
-        "database": database,
-    }
+    _dialect, _port = _SINGLESTORE, 3306
 
 
 class SQLiteConversationStore(SQLConversationStore):

@@ -67,7 +67,7 @@ class FairPool(QueuePool):
             )
         try:
             return super()._do_get()
-        except BaseException:
+        except BaseException:  # a cancelled task too: its turn would never come back
             self._turns.release()
             raise
 

@@ -26,8 +26,7 @@ def main() -> None:
             import libsql_experimental  # noqa: PLC0415 - see above
 
             if connection is None:
-                # Its names are those of an extension without types.
-                connection = libsql_experimental.connect(  # pyright: ignore[reportAttributeAccessIssue]
+                connection = libsql_experimental.connect(  # pyright: ignore[reportAttributeAccessIssue]  # an extension without types
                     request["path"], sync_url=request["url"], auth_token=request["auth_token"]
                 )
             connection.sync()

@@ -228,7 +228,7 @@ class _File(_Memory):
             return
         try:
             self._entries, self._order = _decode(file.read(), self._path), None
-        except BaseException:
+        except BaseException:  # an interrupt too: nothing else would close the file
             file.close()
             raise
         self._hold(file)

@@ -265,6 +265,6 @@ def agrees_with_reference(
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
-            suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
+            suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]  # an Enum is iterable
         ),
     )

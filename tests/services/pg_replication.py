@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.servers import OwnPostgres, administer
-from tests.services.galera import until
+from tests.services.process import until
 
 
 class Replication:
@@ -30,7 +30,7 @@ class Replication:
             administer(self.primary.url, "ALTER SYSTEM SET synchronous_standby_names = 'standby'")
             administer(self.primary.url, "SELECT pg_reload_conf()")
             until(self._is_synchronous, "the standby does not follow")
-        except BaseException:
+        except BaseException:  # a failed assertion or a timeout too: the servers would stay
             self.close()
             raise
 

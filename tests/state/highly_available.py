@@ -8,8 +8,9 @@ from pathlib import Path
 import redis
 
 from tests.servers import free_port
+from tests.services.process import until
 
-from .services import OwnRedis, program, until
+from .services import OwnRedis, program
 
 # Without a delay, so that replicas have the data before a test kills their primary.
 _REPLICATION = ("--repl-diskless-sync-delay", "0")
@@ -121,7 +122,8 @@ class Cluster:
     def _complete(self) -> bool:
         for server in self.servers:
             with redis.Redis(port=server.port) as client:
-                if client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":  # pyright: ignore[reportOptionalSubscript]
+                cluster = client.execute_command("CLUSTER INFO")
+                if cluster["cluster_state"] != "ok":  # pyright: ignore[reportOptionalSubscript]  # a dict, untyped
                     return False
                 replication = client.info("replication")
             if replication["role"] == "master":

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ import redis
 
 from praison_persist.testing.state_contract import Advance
 from tests.servers import free_port, missing
+from tests.services.process import OwnProcess
 
 _VARIABLE, _DEFAULT = "PRAISON_TEST_REDIS_URL", "redis://127.0.0.1:6379/15"
 
@@ -51,13 +50,13 @@ def time_machine(client: redis.Redis, prefix: str) -> Advance:
     return advance
 
 
-class OwnRedis:
+class OwnRedis(OwnProcess):
     """A Redis server that a test may kill and start as it likes. It keeps nothing."""
 
     def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        super().__init__()
         self._folder, self._options = folder, options
         self.port = port or free_port()
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -67,32 +66,21 @@ class OwnRedis:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._process = subprocess.Popen(
+        self._run(
             [
                 program("redis-server"),
                 *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)),
                 *("--save", "", "--appendonly", "no", *self._options),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            ]
         )
-        until(self._answers, "the server does not answer")
+        self._wait_until(self._answers)
 
     def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, "the server ended"
         with redis.Redis(port=self.port) as client:
             try:
                 return bool(client.ping())
             except redis.RedisError:
                 return False
-
-    def kill(self) -> None:
-        """End the server at once, as a crash does."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(30)
-            self._process = None
 
 
 def program(name: str) -> str:
@@ -104,10 +92,12 @@ def program(name: str) -> str:
     return found
 
 
-def until(condition: object, message: str, seconds: float = 30) -> None:
-    """Wait until a function returns true."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, message
-        time.sleep(0.05)
+@contextmanager
+def own_redis(folder: Path) -> Iterator[OwnRedis]:
+    """Yield a server that runs."""
+    server = OwnRedis(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()

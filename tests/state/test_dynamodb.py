@@ -27,6 +27,11 @@ from praison_persist.state.dynamodb import DynamoDBStateStore
 from praison_persist.testing.contract import race
 from praison_persist.testing.state import StateStoreContract, state_agrees_with_reference
 from praison_persist.testing.state_contract import Advance, Clock, OpenState
+from praison_persist.testing.state_races import (
+    StateCloseContract,
+    StateRaceContract,
+    VersionContract,
+)
 from tests.servers import free_port
 from tests.services.moto import REGION, Moto
 
@@ -76,8 +81,11 @@ class TestDynamoDB(StateStoreContract):
         state_agrees_with_reference(store, advance, examples=3)
 
 
-class TestAsyncDynamoDB(TestDynamoDB):
-    """The calls of the sync store, in threads."""
+class TestAsyncDynamoDB(VersionContract, StateRaceContract, StateCloseContract):
+    """The calls of the sync store, in threads: what many at once do to it.
+
+    That threads change no answer is told by the whole contract on the memory store, offloaded.
+    """
 
     @pytest.fixture
     def open_state(self, moto: Moto, table: str, clock: Clock) -> OpenState:

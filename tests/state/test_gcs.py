@@ -24,6 +24,11 @@ from praison_persist.protocols import AsyncStateStore, StateStore
 from praison_persist.state.gcs import GCSStateStore
 from praison_persist.testing.state import StateStoreContract, state_agrees_with_reference
 from praison_persist.testing.state_contract import Advance, Clock, OpenState
+from praison_persist.testing.state_races import (
+    StateCloseContract,
+    StateRaceContract,
+    VersionContract,
+)
 from tests.servers import free_port
 from tests.services.gcs import BUCKET, GCS
 
@@ -64,8 +69,11 @@ class TestGCS(StateStoreContract):
         state_agrees_with_reference(store, advance, examples=3)
 
 
-class TestAsyncGCS(TestGCS):
-    """The calls of the sync store, in threads."""
+class TestAsyncGCS(VersionContract, StateRaceContract, StateCloseContract):
+    """The calls of the sync store, in threads: what many at once do to it.
+
+    That threads change no answer is told by the whole contract on the memory store, offloaded.
+    """
 
     @pytest.fixture
     def open_state(self, gcs: GCS, clock: Clock) -> OpenState:

@@ -38,9 +38,9 @@ from praison_persist.testing.state_contract import OpenState
 from tests.servers import free_port
 from tests.services import mongod
 from tests.services.mongod import LosingMongod, OwnMongod
+from tests.services.process import until
 
 from .scenes import cancel_half, count_beside_a_fork, forks, use_on_several_loops
-from .services import until
 
 # The server deletes what has expired by its own clock.
 _FAR_S = 4_000_000_000.0

@@ -28,15 +28,13 @@ from .scenes import (
     use_on_several_loops,
     write_on_condition,
 )
-from .services import OwnRedis
+from .services import OwnRedis, own_redis
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[OwnRedis]:
-    server = OwnRedis(tmp_path / "redis")
-    server.start()
-    yield server
-    server.kill()
+    with own_redis(tmp_path / "redis") as server:
+        yield server
 
 
 def _sync(url: str, **options: Any) -> StateStore:

@@ -13,8 +13,8 @@ from praison_persist._adapt import blocking
 from praison_persist.protocols import StateStore
 from praison_persist.sql.stores import SQLConversationStore
 from praison_persist.state.sql import AsyncSQLStateStore, SQLStateStore
-from praison_persist.testing.state import Clock, StateStoreContract
-from praison_persist.testing.state_contract import OpenState
+from praison_persist.testing.state import Clock, StateStoreContract, state_agrees_with_reference
+from praison_persist.testing.state_contract import Advance, OpenState
 from tests.mysql_text import same_on_mysql
 from tests.servers import empty
 from tests.services.cockroach import Cockroach
@@ -112,6 +112,15 @@ class TestMariaDBAsync(_MariaDB, _Async):
     pass
 
 
+class TestLibSQL(_LibSQL, _Sync):
+    def test_any_sequence_of_calls_agrees_with_the_reference(
+        self, store: StateStore, advance: Advance
+    ) -> None:
+        """Each method keeps its promise alone, and two of them in a row do not."""
+        # Each call is requests over HTTP.
+        state_agrees_with_reference(store, advance, examples=2)
+
+
 class _SingleStore:
     """In one colour: asyncio runs the same operations in threads."""
 
@@ -176,9 +185,3 @@ def _rows(store: SQLStateStore) -> int:
         lambda connection, tables: len(connection.execute(tables.state.select()).all())
     )
     return rows
-
-
-class TestLibSQL(_LibSQL, _Sync):
-    # Thousands of requests, for what is SQLite's SQL.
-    test_any_sequence_of_calls_agrees_with_the_reference = None  # type: ignore[assignment]
-    test_any_key_and_field_is_itself = None  # type: ignore[assignment]

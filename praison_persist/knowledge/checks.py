@@ -124,6 +124,8 @@ def check_vector(vector: object, collection: KnowledgeCollection, what: str) -> 
         InvalidDataError: not numbers, another dimension, NaN, too large for single precision, or
             of length 0 where angles are compared; names what it is.
     """
+    if isinstance(vector, bytes | bytearray | memoryview):
+        raise InvalidDataError(f"{what} must be a list of numbers, not {type(vector).__name__}")
     try:
         numbers: list[float] = array("f", vector).tolist()  # type: ignore[call-overload]  # or it raises
     except (TypeError, ValueError, OverflowError) as error:

@@ -30,6 +30,7 @@ class KnowledgeDriver(Vendor):
         distances: those of `praison_persist.knowledge.vectors.DISTANCES` that it can compare by.
         max_dimension: of an embedding.
         batch: how many documents or ids a hook is given at most.
+        counts_removed: `remove` tells how many there were, and may be given ids that are not there.
     """
 
     capabilities: frozenset[KnowledgeCapability] = frozenset(KnowledgeCapability) - {
@@ -38,6 +39,7 @@ class KnowledgeDriver(Vendor):
     distances: tuple[str, ...] = DISTANCES
     max_dimension: int = 65_536
     batch: int = 500
+    counts_removed: bool = False
 
     @abstractmethod
     def names(self) -> Flow[Sequence[str]]:
@@ -91,7 +93,7 @@ class KnowledgeDriver(Vendor):
 
     @abstractmethod
     def remove(self, collection: KnowledgeCollection, ids: Sequence[str]) -> Flow[int | None]:
-        """Delete documents. Return how many there were; None: unknown, the base counted before."""
+        """Delete documents. Return how many there were, or None: the base counted before."""
 
     @abstractmethod
     def scan(

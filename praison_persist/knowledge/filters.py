@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -13,6 +13,7 @@ from praison_persist.knowledge.terms import exists_term, numbers_of, term, terms
 __all__ = ["And", "Filter", "Has", "Not", "Or", "Range", "matches", "parse_filters", "pushed_down"]
 
 _DEPTH = 50
+_WIDTH = 1000  # values or filters of a list: each is a parameter of a query
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def _part(key: object, value: object, path: str, depth: int) -> Filter:
 def _several(key: str, value: object, path: str, depth: int) -> Filter:
     if not isinstance(value, list | tuple) or not value:
         raise InvalidDataError(f"{path} must be a list of at least one filter, not {value!r}")
+    _check_width(value, path)
     parts = [
         _given(_parse(each, f"{path}[{index}]", depth + 1), f"{path}[{index}]")
         for index, each in enumerate(value)
@@ -136,7 +138,15 @@ def _equals(key: str, value: object, path: str) -> Filter:
 def _one_of(key: str, values: object, path: str) -> Filter:
     if not isinstance(values, list | tuple | set | frozenset):
         raise InvalidDataError(f"{path} must be a list of values, not {values!r}")
+    _check_width(values, path)
     return Has(tuple(sorted({term(key, _scalar(value, path)) for value in values})))
+
+
+def _check_width(values: Sized, path: str) -> None:
+    if len(values) > _WIDTH:
+        raise InvalidDataError(
+            f"{path} has {len(values)} parts, at most {_WIDTH} are compared; ask several times"
+        )
 
 
 def _exists(key: str, value: object, path: str) -> Filter:

@@ -309,14 +309,14 @@ class KnowledgeFlows(Calls):
 
     def _remove(self, collection: KnowledgeCollection, ids: Sequence[str]) -> Flow[int]:
         removed = 0
-        for some in _batches(ids, self._driver.batch):
-            there = yield from self._fetch(collection, some, embeddings=False)
-            if not there:
-                continue
-            count = yield from self.call(
-                "delete documents", partial(self._driver.remove, collection, list(there))
-            )
-            removed += len(there) if count is None else count
+        for batch in _batches(ids, self._driver.batch):
+            there: Sequence[str] = batch
+            if not self._driver.counts_removed:
+                there = list((yield from self._fetch(collection, batch, embeddings=False)))
+            if there:
+                hook = partial(self._driver.remove, collection, there)
+                count = yield from self.call("delete documents", hook)
+                removed += len(there) if count is None else count
         return removed
 
     def _remove_scanned(self, collection: KnowledgeCollection, where: Filter | None) -> Flow[int]:

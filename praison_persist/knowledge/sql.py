@@ -7,6 +7,7 @@ installed: of 384 dimensions that is about 1.5 kB for each document and search.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import os
 import time
@@ -47,11 +48,16 @@ class SQLDriver(KnowledgeDriver):
     """
 
     batch = 200
+    counts_removed = True
 
     def __init__(
         self, database: Database | AsyncDatabase | OffloadedDatabase, *, owned: bool = True
     ) -> None:
         self.database: Any = database
+        # Measuring a thousand embeddings without NumPy would hold an event loop up.
+        self._scores: Callable[..., Any] = (
+            scores if isinstance(database, Database) else _scores_in_thread
+        )
         self.address = str(database.target)
         self._owned = owned
         self._measures: bool | None = None
@@ -142,7 +148,8 @@ class SQLDriver(KnowledgeDriver):
             if not page:
                 return {each: -negative for negative, each in best}
             after = page[-1][0]
-            found = scores(collection.distance, vector, [packed for _, packed in page])
+            packed = [each for _, each in page]
+            found = yield from wait(self._scores(collection.distance, vector, packed))
             ranked = ((-score, each) for score, (each, _) in zip(found, page, strict=True))
             best = heapq.nsmallest(limit, (*best, *ranked))
 
@@ -170,6 +177,12 @@ class SQLDriver(KnowledgeDriver):
     def close(self) -> Flow[None]:
         """See KnowledgeDriver.close."""
         return wait(self.database.close()) if self._owned else done(None)
+
+
+async def _scores_in_thread(
+    distance: str, query: Sequence[float], packed: Sequence[bytes]
+) -> list[float]:
+    return await asyncio.to_thread(scores, distance, query, packed)
 
 
 def _row(name: str, document: KnowledgeDocument) -> dict[str, Any]:

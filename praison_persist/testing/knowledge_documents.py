@@ -85,6 +85,7 @@ _BAD_EMBEDDINGS: list[tuple[Any, str]] = [
     ([0.0] * DIMENSION, "length 0"),
     (["1", "2", "3", "4"], "numbers"),
     ("1234", "numbers"),
+    (b"1234" * DIMENSION, "numbers, not bytes"),
 ]
 
 _BAD_FIELDS: list[tuple[str, Any]] = [

@@ -269,6 +269,7 @@ _REFUSED: list[Any] = [
     {"tag": {"a": 1}},
     {"tag": {"$in": "a"}},
     {"tag": {"$in": [None]}},
+    {"tag": {"$in": list(range(1001))}},
     {"tag": {"$gt": "a"}},
     {"n": {"$gt": True}},
     {"n": {"$gt": None}},

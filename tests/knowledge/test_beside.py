@@ -9,6 +9,7 @@ import pytest
 
 import praison_persist
 from praison_persist import KnowledgeDocument, SQLKnowledgeStore
+from praison_persist._adapt import offload
 from praison_persist.errors import (
     ConfigurationError,
     InvalidDataError,
@@ -96,3 +97,21 @@ def test_stores_are_created_by_name_in_either_colour(tmp_path: Path) -> None:
     assert asyncio.run(names()) == ["docs"]
     with pytest.raises(ConfigurationError, match="Invalid knowledge mode: both"):
         praison_persist.create_knowledge_store("sql", url, mode="both")
+
+
+def test_a_sync_store_serves_asyncio(tmp_path: Path) -> None:
+    """What has no async client of its own is run in threads."""
+
+    async def use() -> None:
+        sync = SQLKnowledgeStore(tmp_path / "x.db", embedder=embed)
+        async with offload(sync, AsyncKnowledgeStore) as store:
+            await store.create_collection("docs", 4)
+            documents = [KnowledgeDocument(id=name, content=name) for name in "abc"]
+            await asyncio.gather(*(store.insert("docs", [each]) for each in documents))
+            found = await asyncio.gather(
+                *(store.search("docs", query_text=name, limit=1) for name in "abc")
+            )
+            assert [ids(each) for each in found] == [["a"], ["b"], ["c"]]
+            assert store.capabilities == sync.capabilities
+
+    asyncio.run(use())

@@ -1,5 +1,6 @@
 # make demo    a conversation that survives its process; needs python3 and make, nothing else
 # make test    the tests; those of a server that is not there are skipped and named
+# make test-knowledge  the tests of all vector stores; installs their clients and engines, 2 GB
 # make check   format, lint, types and import rules
 # make build   the sdist and the wheel, in dist/
 # make support  the README's table of what is tested, from praison_persist/backends.py
@@ -11,13 +12,18 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 3 -r fEX -p tests.skip_summary
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 
-.PHONY: demo test support check format lint mypy pyright imports build clean
+.PHONY: demo test test-knowledge support check format lint mypy pyright imports build clean
 
 demo: $(VENV)/.agents
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# What needs no client of a vendor is among the tests above.
+test-knowledge: $(VENV)/.knowledge
+	PRAISON_REQUIRE_KNOWLEDGE=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/knowledge \
+	  --ignore=tests/knowledge/test_sql.py --ignore=tests/knowledge/test_beside.py
 
 support: $(VENV)/.test
 	$(BIN)/python -m praison_persist.support README.md
@@ -49,6 +55,13 @@ $(VENV)/.%: $(VENV)/bin/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: ALSO := hatchling  # builds the wheel that is tested
+
+# With uv: pip takes ten minutes to find versions of so many packages that fit together.
+$(VENV)/.knowledge: $(VENV)/bin/python pyproject.toml
+	@echo "Installing praison-persist[test,knowledge] into $(VENV) ..."
+	@$(PIP) uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[test,knowledge]"
+	@touch $@
 
 $(VENV)/.build: $(VENV)/bin/python
 	@$(PIP) build

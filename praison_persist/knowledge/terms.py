@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,5 +77,5 @@ def _value(value: str | float | bool) -> str:
 def _double(value: float) -> float:
     try:
         return float(value)
-    except OverflowError:  # an int beyond all doubles
-        return float("inf") if value > 0 else float("-inf")
+    except OverflowError:  # an int beyond all doubles; infinity is no JSON
+        return sys.float_info.max if value > 0 else -sys.float_info.max

@@ -174,6 +174,7 @@ _DOCUMENTS: dict[str, dict[str, Any] | None] = {
     "nested": {"tag": {"a": 1}, "n": {"$gt": 1}},
     "mixed": {"tag": [{"a": 1}, None, "z"], "n": 0},
     "large": {"n": 2**53, "tag": "x" * 3000},
+    "larger": {"n": 10**400, "tag": -(10**400)},
     "small": {"n": 0.1 + 0.2, "tag": ""},
     "odd": {
         "a.b": 1,
@@ -200,6 +201,7 @@ _FILTERS: list[dict[str, Any]] = [
     {"n": 0.1 + 0.2},
     {"n": 0.3},
     {"n": 2**53},
+    {"n": {"$gt": 1e300}},
     {"n": 0},
     {"n": -0.0},
     {"flag": True},

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
-from bson.errors import BSONError
-from dns.exception import DNSException
 from pymongo import ReturnDocument, UpdateOne
 from pymongo import errors as mongo
 
 from praison_persist._flow import Flow, wait
+from praison_persist._mongodb_errors import (
+    DUPLICATE,
+    MONGODB_FAILURES,
+    REFUSED,
+    TOO_LARGE,
+    codes_of,
+    described,
+    is_transient,
+)
+from praison_persist._mongodb_place import Collections
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import (
     BackendError,
@@ -40,7 +48,7 @@ from praison_persist.state.mongodb_documents import (
     unescaped,
 )
 
-__all__ = ["Collections", "MongoDBDriver"]
+__all__ = ["MongoDBDriver"]
 
 _BATCH = 5000  # keys asked for at once: of 2,000 bytes each, less than the 16 MB of a message
 _REGEX = 100  # characters of a pattern that the server compares; the base compares all
@@ -48,29 +56,6 @@ _INDEX = "praison_purge"
 _PURGE_AFTER_S = 3600  # as much the server's clock may be ahead of the store's
 # Others won the race to make a document: seldom twice, and there is no end to try.
 _RACE = RetryPolicy(2**63 - 1, 0.002, 0.1)
-
-# github.com/mongodb/mongo, src/mongo/base/error_codes.yml
-_DUPLICATE = 11_000
-_TOO_LARGE = {10_334, 17_419, 17_420}
-_REFUSED = {13, 18, 8000}  # Unauthorized, AuthenticationFailed, Atlas's own
-_TRANSIENT = {
-    *(6, 7, 9001),  # HostUnreachable, HostNotFound, SocketException
-    *(50, 64, 89, 202, 262),  # time limits of an operation, a write concern, the network
-    *(91, 112, 189, 11_600, 11_602),  # ShutdownInProgress, WriteConflict, a primary that steps down
-    *(10_107, 13_435, 13_436, 10_058),  # no primary
-    *(43, 175, 237),  # CursorNotFound, QueryPlanKilled, CursorKilled
-    *(63, 133, 134, 150, 234, 13_388),  # the cluster's configuration changes
-}
-
-
-class Collections(Protocol):
-    """The collection, of a client that may be used here and now."""
-
-    def get(self) -> Any:
-        """Return it."""
-
-    def close(self) -> Any:
-        """Close its client; return None, or a coroutine."""
 
 
 class MongoDBDriver(StateDriver):
@@ -80,7 +65,7 @@ class MongoDBDriver(StateDriver):
         prefix: begins each key in the collection, and never appears in the store's own.
     """
 
-    failures = (mongo.PyMongoError, BSONError)
+    failures = MONGODB_FAILURES
 
     def __init__(
         self,
@@ -133,7 +118,7 @@ class MongoDBDriver(StateDriver):
             try:
                 yield from wait(self._collection().bulk_write(updates, ordered=False))
             except mongo.BulkWriteError as error:
-                if _codes(error) != {_DUPLICATE}:
+                if codes_of(error) != {DUPLICATE}:
                     raise
                 left = [left[failed["index"]] for failed in error.details["writeErrors"]]
             else:
@@ -237,21 +222,16 @@ class MongoDBDriver(StateDriver):
 
     def is_transient(self, error: BaseException) -> bool:
         """See StateDriver.is_transient."""
-        if isinstance(error, mongo.ConnectionFailure):
-            return True
-        if isinstance(error, mongo.ConfigurationError):
-            return isinstance(error.__context__, DNSException)  # of mongodb+srv
-        codes = _codes(error)
-        return bool(codes) and codes <= _TRANSIENT
+        return is_transient(error)
 
     def translate(self, error: BaseException, action: str) -> PersistError:
         """See StateDriver.translate."""
-        codes = _codes(error)
-        if codes & _REFUSED:
+        codes = codes_of(error)
+        if codes & REFUSED:
             return UnavailableError(
                 f"{self.address} refused: {self.describe(error)}. Check user, password and roles"
             )
-        if codes & _TOO_LARGE or isinstance(error, mongo.DocumentTooLarge):
+        if codes & TOO_LARGE or isinstance(error, mongo.DocumentTooLarge):
             return InvalidDataError(
                 f"{self.address}: cannot {action}: value and hash of a key are one document, "
                 "which MongoDB limits to 16 MiB; split them over several keys"
@@ -262,14 +242,7 @@ class MongoDBDriver(StateDriver):
 
     def describe(self, error: BaseException) -> str:
         """See StateDriver.describe."""
-        # The text of these has the documents that were written.
-        if isinstance(error, mongo.BulkWriteError):
-            first = next(iter(_failed(error)), {})
-            return str(first.get("errmsg", "a batch failed"))[:300]
-        if isinstance(error, mongo.OperationFailure) and error.details:
-            return str(error.details.get("errmsg", error.code))[:300].rstrip(".")
-        # After it comes what PyMongo knows of each server.
-        return super().describe(error).partition(", Timeout: ")[0]
+        return described(error, super().describe(error))
 
     def _collection(self) -> Any:
         return self._collections.get()
@@ -357,16 +330,3 @@ class MongoDBDriver(StateDriver):
             )
         )
         self._indexed = True
-
-
-def _failed(error: mongo.BulkWriteError) -> list[dict[str, Any]]:
-    return [*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ())]
-
-
-def _codes(error: BaseException) -> set[int]:
-    """Return the server's codes in an error."""
-    if isinstance(error, mongo.BulkWriteError):
-        return {each.get("code", 0) for each in _failed(error)}
-    if isinstance(error, mongo.OperationFailure) and error.code is not None:
-        return {error.code}
-    return set()

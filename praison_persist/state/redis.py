@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import redis
 from redis.crc import key_slot
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    ClusterError,
-    NoPermissionError,
-    ReadOnlyError,
-    RedisClusterException,
-    TryAgainError,
-)
 
 from praison_persist._flow import Flow, wait
 from praison_persist._loops import PerLoop
+from praison_persist._redis_clients import OnceClient, close_async_client, make_async_client
+from praison_persist._redis_errors import REDIS_FAILURES, is_refused, is_transient
+from praison_persist._redis_target import CLUSTER, SENTINEL, SINGLE, RedisTarget, redis_target
 from praison_persist._retry import RetryPolicy
-from praison_persist.errors import ConfigurationError, UnavailableError
+from praison_persist.errors import UnavailableError
 from praison_persist.state.base import AsyncBaseStateStore, BaseStateStore
 from praison_persist.state.driver import bad_cursor
-from praison_persist.state.redis_clients import (
-    close_async_client,
-    close_client,
-    make_async_client,
-    make_client,
-)
 from praison_persist.state.redis_commands import Commands, RedisDriver, check_namespace
-from praison_persist.state.redis_target import (
-    CLUSTER,
-    SENTINEL,
-    SINGLE,
-    RedisTarget,
-    parse_redis_url,
-)
 
 __all__ = ["AsyncRedisStateStore", "RedisStateStore"]
 
@@ -88,7 +66,7 @@ class RedisStateStore(BaseStateStore):
         retry_delay: float = 0.1,
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
-        target = _target(
+        target = redis_target(
             url,
             self.environment,
             {"host": host, "port": port},
@@ -96,7 +74,7 @@ class RedisStateStore(BaseStateStore):
             {"socket_timeout": socket_timeout, "socket_connect_timeout": socket_timeout},
             client_options,
         )
-        commands = _COMMANDS[target.kind](_Once(target, max_connections), lambda _client: None)
+        commands = _COMMANDS[target.kind](OnceClient(target, max_connections), lambda _client: None)
         retry = _retry(target, max_retries, retry_delay)
         prefix = check_namespace(prefix)
         super().__init__(RedisDriver(commands, prefix, target.address, retry, time.sleep))
@@ -127,7 +105,7 @@ class AsyncRedisStateStore(AsyncBaseStateStore):
         retry_delay: float = 0.1,
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
-        target = _target(
+        target = redis_target(
             url,
             self.environment,
             {"host": host, "port": port},
@@ -142,52 +120,9 @@ class AsyncRedisStateStore(AsyncBaseStateStore):
         super().__init__(RedisDriver(commands, prefix, target.address, retry, asyncio.sleep))
 
 
-def _target(
-    url: str | None,
-    environment: str,
-    place: Mapping[str, Any],
-    identity: Mapping[str, Any],
-    timeouts: Mapping[str, Any],
-    client_options: Mapping[str, Any] | None,
-) -> RedisTarget:
-    settings = {name: value for name, value in identity.items() if value is not None}
-    settings |= {**timeouts, **(client_options or {})}
-    written = {name: value for name, value in place.items() if value is not None}
-    if url is not None and written:
-        raise ConfigurationError(f"url= and {sorted(written)} both say where Redis is; give one")
-    if url is None:
-        host, port = place["host"] or "localhost", place["port"] or 6379
-        url = os.environ.get(environment) if not written else None
-        url = url or f"redis://{f'[{host}]' if ':' in host else host}:{port}"
-    return parse_redis_url(url, settings)
-
-
 def _retry(target: RedisTarget, max_retries: int | None, retry_delay: float) -> RetryPolicy:
     tries = _RETRIES[target.kind] if max_retries is None else max_retries
     return RetryPolicy(tries, retry_delay, _MAX_DELAY_S)
-
-
-class _Once:
-    """Makes the sync client at its first use: making that of a cluster connects."""
-
-    def __init__(self, target: RedisTarget, max_connections: int) -> None:
-        self._target, self._max_connections = target, max_connections
-        self._client: Any = None
-        self._lock = threading.Lock()
-
-    def get(self) -> Any:
-        """Return the client."""
-        if self._client is None:
-            with self._lock:
-                if self._client is None:
-                    self._client = make_client(self._target, self._max_connections)
-        return self._client
-
-    def close(self) -> None:
-        """Close its connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            close_client(client)
 
 
 class _Server(Commands):
@@ -198,13 +133,9 @@ class _Server(Commands):
         prepare: makes a client ready to be asked for its nodes.
     """
 
-    failures: tuple[type[BaseException], ...] = (
-        redis.RedisError,
-        RedisClusterException,
-        OSError,
-    )
+    failures: tuple[type[BaseException], ...] = REDIS_FAILURES
 
-    def __init__(self, clients: _Once | PerLoop[Any], prepare: Callable[[Any], Any]) -> None:
+    def __init__(self, clients: OnceClient | PerLoop[Any], prepare: Callable[[Any], Any]) -> None:
         self._clients, self._prepare = clients, prepare
 
     def run(self, *args: str) -> Any:
@@ -227,25 +158,11 @@ class _Server(Commands):
 
     def is_transient(self, error: BaseException) -> bool:
         """See Commands.is_transient."""
-        if self.is_refused(error):
-            return False
-        return isinstance(error, _TRANSIENT) or str(error).startswith(_TRANSIENT_WORDS)
+        return is_transient(error)
 
     def is_refused(self, error: BaseException) -> bool:
         """See Commands.is_refused."""
-        return isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError)
-
-
-_TRANSIENT = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    ReadOnlyError,
-    ClusterError,
-    TryAgainError,
-    RedisClusterException,
-    OSError,
-)
-_TRANSIENT_WORDS = ("NOREPLICAS", "MASTERDOWN", "LOADING", "CLUSTERDOWN", "READONLY")
+        return is_refused(error)
 
 
 class _Cluster(_Server):

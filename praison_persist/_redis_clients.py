@@ -6,6 +6,7 @@ what may be repeated.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import redis
@@ -19,7 +20,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from praison_persist.state.redis_target import (
+from praison_persist._redis_target import (
     CLUSTER,
     SENTINEL,
     SINGLE,
@@ -28,7 +29,13 @@ from praison_persist.state.redis_target import (
     connection_settings,
 )
 
-__all__ = ["close_async_client", "close_client", "make_async_client", "make_client"]
+__all__ = [
+    "OnceClient",
+    "close_async_client",
+    "close_client",
+    "make_async_client",
+    "make_client",
+]
 
 _SENTINEL_POOL_SIZE = 10_000  # its pool cannot wait for a connection
 _ASYNC_CLASSES = {
@@ -36,6 +43,29 @@ _ASYNC_CLASSES = {
     redis.SSLConnection: redis.asyncio.SSLConnection,
     redis.UnixDomainSocketConnection: redis.asyncio.UnixDomainSocketConnection,
 }
+
+
+class OnceClient:
+    """Makes the sync client at its first use: making that of a cluster connects."""
+
+    def __init__(self, target: RedisTarget, max_connections: int) -> None:
+        self._target, self._max_connections = target, max_connections
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    def get(self) -> Any:
+        """Return the client."""
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = make_client(self._target, self._max_connections)
+        return self._client
+
+    def close(self) -> None:
+        """Close its connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            close_client(client)
 
 
 def make_client(target: RedisTarget, max_connections: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ __all__ = [
     "connection_class",
     "connection_settings",
     "parse_redis_url",
+    "redis_target",
 ]
 
 SINGLE, SENTINEL, CLUSTER = "single", "sentinel", "cluster"
@@ -59,6 +61,39 @@ class RedisTarget:
         if self.kind == SINGLE:
             return f"redis at {path or hosts}/{self.settings.get('db', 0)}"
         return f"redis {self.kind} at {hosts}" + (f"/{self.service}" if self.service else "")
+
+
+def redis_target(
+    url: str | None,
+    environment: str,
+    place: Mapping[str, Any],
+    identity: Mapping[str, Any],
+    timeouts: Mapping[str, Any],
+    client_options: Mapping[str, Any] | None,
+) -> RedisTarget:
+    """Return where stores find Redis: what is written, else the environment's URL, else localhost.
+
+    Args:
+        url: of Redis.
+        environment: the variable to ask where nothing is written.
+        place: host and port in place of a URL.
+        identity: settings that are left out where they are None.
+        timeouts: settings of connections.
+        client_options: further ones, which win over those before.
+
+    Raises:
+        ConfigurationError: both a URL and a place, or one that cannot be.
+    """
+    settings = {name: value for name, value in identity.items() if value is not None}
+    settings |= {**timeouts, **(client_options or {})}
+    written = {name: value for name, value in place.items() if value is not None}
+    if url is not None and written:
+        raise ConfigurationError(f"url= and {sorted(written)} both say where Redis is; give one")
+    if url is None:
+        host, port = place["host"] or "localhost", place["port"] or 6379
+        url = os.environ.get(environment) if not written else None
+        url = url or f"redis://{f'[{host}]' if ':' in host else host}:{port}"
+    return parse_redis_url(url, settings)
 
 
 def parse_redis_url(url: str, settings: Mapping[str, Any]) -> RedisTarget:

@@ -31,9 +31,9 @@ def infinite_in(where: Range) -> Has:
     """Return the condition that the number is infinite and in the range."""
     signs = {name[0] for name, _ in where.bounds}
     if signs == {">"}:
-        return Has((_term(where.key, True),))  # noqa: FBT003 - the sign
-    return Has((_term(where.key, False),)) if signs == {"<"} else Has(())  # noqa: FBT003 - the sign
+        return Has((_term(where.key, True),))
+    return Has((_term(where.key, False),)) if signs == {"<"} else Has(())
 
 
-def _term(key: str, positive: bool) -> str:  # noqa: FBT001 - the sign
+def _term(key: str, positive: bool) -> str:
     return f"infinite:{'+' if positive else '-'}{exists_term(key)}"

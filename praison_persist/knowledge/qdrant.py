@@ -54,7 +54,7 @@ class QdrantKnowledgeStore(BaseKnowledgeStore):
         port: int = 6333,
         grpc_port: int = 6334,
         api_key: str | None = None,
-        prefer_grpc: bool = False,  # noqa: FBT001, FBT002 - an option among others
+        prefer_grpc: bool = False,
         timeout: int = 30,
         path: str | os.PathLike[str] | None = None,
         *,
@@ -89,7 +89,7 @@ class AsyncQdrantKnowledgeStore(AsyncBaseKnowledgeStore):
         port: int = 6333,
         grpc_port: int = 6334,
         api_key: str | None = None,
-        prefer_grpc: bool = False,  # noqa: FBT001, FBT002 - an option among others
+        prefer_grpc: bool = False,
         timeout: int = 30,
         path: str | os.PathLike[str] | None = None,
         *,

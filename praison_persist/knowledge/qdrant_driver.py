@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from math import hypot
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
-import grpc
+import grpc  # type: ignore[import-untyped]  # brought by qdrant-client, without its stubs
 import httpx
 from qdrant_client import models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
@@ -97,9 +96,7 @@ class QdrantDriver(KnowledgeDriver):
     def names(self) -> Flow[Sequence[str]]:
         """See KnowledgeDriver.names."""
         found = yield from wait(self._client().get_collections())
-        return [
-            _decoded(each.name) for each in found.collections if each.name.startswith(_PREFIX)
-        ]
+        return [_decoded(each.name) for each in found.collections if each.name.startswith(_PREFIX)]
 
     def look_up(self, name: str) -> Flow[KnowledgeCollection | None]:
         """See KnowledgeDriver.look_up."""
@@ -305,7 +302,7 @@ def _document(
     return unpacked(
         payload["id"],
         payload,
-        embedding=_scaled(vector, 1 / length) if isinstance(vector, list) else None,  # type: ignore[arg-type]  # one vector
+        embedding=_scaled(vector, 1 / length) if isinstance(vector, list) else None,
         score=score,
     )
 
@@ -353,8 +350,8 @@ def _told(error: UnexpectedResponse) -> str:
     try:
         status = error.structured()["status"]
         return str(status["error"])
-    except (ValueError, LookupError, TypeError, json.JSONDecodeError):
-        return error.reason_phrase
+    except (ValueError, LookupError, TypeError):
+        return str(error.reason_phrase)
 
 
 def _is_missing(error: BaseException) -> bool:

@@ -16,13 +16,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import chromadb
-import httpx
 from chromadb.config import Settings
+from chromadb.errors import ChromaError
 
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import ConfigurationError, UnavailableError
 from praison_persist.knowledge.base import BaseKnowledgeStore
-from praison_persist.knowledge.chroma_driver import REFUSED, TRANSIENT, ChromaDriver
+from praison_persist.knowledge.chroma_driver import ChromaDriver
+from praison_persist.knowledge.chroma_server import ChromaServer
 from praison_persist.knowledge.embedders import Embedder
 
 __all__ = ["ChromaKnowledgeStore"]
@@ -102,12 +103,6 @@ class _Place:
     port: int = _PORT
     ssl: bool = False
 
-    @property
-    def origin(self) -> str:
-        """The URL of the server."""
-        host = f"[{self.host}]" if self.host and ":" in self.host else self.host
-        return f"{'https' if self.ssl else 'http'}://{host}:{self.port}"
-
 
 def _embedded(path: str | os.PathLike[str] | None, *, persistent: bool) -> _Place:
     folder = _DEFAULT_PATH if path is None else os.fspath(path)
@@ -143,9 +138,7 @@ def _server(host: str | None, port: int, url: str | None) -> _Place:
     whole = isinstance(chosen, int) and not isinstance(chosen, bool)
     if not whole or not 1 <= chosen <= _PORT_MAX:
         raise ConfigurationError(f"Chroma: port is from 1 to {_PORT_MAX}, not {chosen!r}")
-    return _Place(
-        f"chroma at {name}:{chosen}", host=name, port=chosen, ssl=scheme == "https"
-    )
+    return _Place(f"chroma at {name}:{chosen}", host=name, port=chosen, ssl=scheme == "https")
 
 
 # The registry of chromadb's clients, which are shared by path, is not thread-safe.
@@ -191,35 +184,15 @@ class _Clients:
 
     def _open(self) -> Any:
         settings = Settings(anonymized_telemetry=False)
+        if self.place.host is not None:
+            settings.chroma_server_host = self.place.host
+            settings.chroma_server_http_port = self.place.port
+            settings.chroma_server_ssl_enabled = self.place.ssl
+            return ChromaServer(settings, self.names, self.headers, self.timeout_s)
         try:
-            if self.place.host is not None:
-                return self._connect(settings)
             if self.place.path is None:
                 return chromadb.EphemeralClient(settings, **self.names)
+            Path(self.place.path).mkdir(parents=True, exist_ok=True)
             return chromadb.PersistentClient(self.place.path, settings, **self.names)
-        except (ValueError, OSError, RuntimeError) as error:
+        except (ChromaError, ValueError, OSError, RuntimeError) as error:
             raise UnavailableError(f"{self.place.address} cannot be opened: {error}") from error
-
-    def _connect(self, settings: Settings) -> Any:
-        # The client asks at once, waits without end, and says of no error what it was.
-        with httpx.Client(headers=self.headers, timeout=self.timeout_s) as probe:
-            _check(probe.get(f"{self.place.origin}/api/v2/auth/identity"))
-        client = chromadb.HttpClient(
-            self.place.host or "",
-            self.place.port,
-            self.place.ssl,
-            {**self.headers},
-            settings,
-            **self.names,
-        )
-        server: Any = client._server  # noqa: SLF001 - as said, and it has no setting for it
-        session: httpx.Client = server._session  # noqa: SLF001 - as above
-        session.timeout = httpx.Timeout(self.timeout_s)
-        session.event_hooks = {"response": [_check]}
-        return client
-
-
-def _check(response: httpx.Response) -> None:
-    """Raise what chromadb would raise as an Exception of no kind."""
-    if response.status_code in REFUSED | TRANSIENT:
-        response.raise_for_status()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+import json
 from collections.abc import Callable, Sequence
-from math import hypot, sqrt
 from typing import Any, Protocol
 
 import httpx
@@ -14,30 +15,28 @@ from praison_persist._flow import Flow, wait
 from praison_persist._json import dumps, loads
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import BackendError, NotFoundError, PersistError, UnavailableError
+from praison_persist.knowledge.chroma_records import (
+    documents_of,
+    length_of,
+    record_of,
+    scaled,
+    scored,
+    where_of,
+)
+from praison_persist.knowledge.chroma_server import REFUSED, TRANSIENT
 from praison_persist.knowledge.driver import KnowledgeDriver, Page
-from praison_persist.knowledge.filters import And, Filter, Has, Not, Or, Range, pushed_down
-from praison_persist.knowledge.finite import all_terms_of, finite_numbers_of, infinite_in
-from praison_persist.knowledge.payload import packed, unpacked
-from praison_persist.knowledge.terms import exists_term, token
-from praison_persist.knowledge.vectors import score_of
+from praison_persist.knowledge.filters import Filter
+from praison_persist.knowledge.vectors import pack, scores
 from praison_persist.models import KnowledgeCollection, KnowledgeDocument
 
-__all__ = ["REFUSED", "TRANSIENT", "ChromaDriver", "Clients"]
-
-# Answers of a server, or of what is before it.
-REFUSED, TRANSIENT = {401, 403}, {429, 502, 503, 504}
+__all__ = ["ChromaDriver", "Clients"]
 
 # A name is of 3 to 512 characters, and begins and ends with a letter or a digit.
 _PREFIX, _SUFFIX = "praison-", "-docs"
 _DESCRIPTION = "praison_persist"
 _SPACES = {"cosine": "cosine", "euclidean": "l2", "dot": "ip"}
-_TERMS = "terms"
-_NEVER = "never"  # no term, which all have quotes or a colon
 _PAGE = 100  # names of collections
-_OPERATORS = {">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte"}
-_OPPOSITES = {">": "$lte", ">=": "$lt", "<": "$gte", "<=": "$gt"}
-# In between, squares are numbers of single precision.
-_SHORT, _LONG = 1e-10, 1e15
+_LISTS = ("ids", "documents", "metadatas", "embeddings", "distances")
 
 
 class Clients(Protocol):
@@ -46,14 +45,14 @@ class Clients(Protocol):
     def get(self) -> Any:
         """Return it."""
 
-    def close(self) -> None:
-        """Close it."""
+    def close(self) -> Any:
+        """Close it; return None."""
 
 
 class ChromaDriver(KnowledgeDriver):
     """Hooks that look up the collection, and then do one thing with it."""
 
-    failures = (ChromaError, httpx.HTTPError)
+    failures = (ChromaError, httpx.HTTPError, json.JSONDecodeError)
     batch = 300  # what Chroma Cloud takes at once
 
     def __init__(
@@ -127,8 +126,8 @@ class ChromaDriver(KnowledgeDriver):
         """See KnowledgeDriver.put."""
         there = yield from self._collection(collection.name)
         ids = [each.id for each in documents]
-        lengths = [_length(collection, each.embedding or ()) for each in documents]
-        records = [_record(each, length) for each, length in zip(documents, lengths, strict=True)]
+        lengths = [length_of(collection, each.embedding or ()) for each in documents]
+        records = [record_of(each, length) for each, length in zip(documents, lengths, strict=True)]
         if not new:
             # Chroma merges metadata with that of before, key by key; None deletes a key.
             found = yield from wait(there.get(ids=ids, include=["metadatas"]))
@@ -141,7 +140,7 @@ class ChromaDriver(KnowledgeDriver):
             there.upsert(
                 ids=ids,
                 embeddings=[
-                    _scaled(each.embedding or (), length)
+                    scaled(each.embedding or (), length)
                     for each, length in zip(documents, lengths, strict=True)
                 ],
                 documents=[record.pop("content") for record in records],
@@ -155,7 +154,7 @@ class ChromaDriver(KnowledgeDriver):
         """See KnowledgeDriver.fetch."""
         there = yield from self._collection(collection.name)
         found = yield from wait(there.get(ids=list(ids), include=_include(embeddings=embeddings)))
-        return _documents(found)
+        return documents_of(found)
 
     def query(
         self,
@@ -170,16 +169,18 @@ class ChromaDriver(KnowledgeDriver):
         there = yield from self._collection(collection.name)
         found = yield from wait(
             there.query(
-                query_embeddings=[_scaled(vector, _length(collection, vector))],
+                query_embeddings=[scaled(vector, length_of(collection, vector))],
                 n_results=limit,
-                where=_where(where),
+                where=where_of(where),
                 include=[*_include(embeddings=embeddings), "distances"],
             )
         )
         first = {name: values and values[0] for name, values in found.items() if name in _LISTS}
-        hits = _documents(first)
+        hits = documents_of(first)
         for hit, distance in zip(hits, first["distances"], strict=True):
-            hit.score = _score(collection.distance, float(distance))
+            hit.score = scored(collection.distance, float(distance))
+        if len(hits) < limit and len(hits) < (yield from self.count(collection, where)):
+            return (yield from self._measured(collection, vector, limit, where, embeddings))
         return hits
 
     def remove(self, collection: KnowledgeCollection, ids: Sequence[str]) -> Flow[int | None]:
@@ -197,7 +198,7 @@ class ChromaDriver(KnowledgeDriver):
         documents of a page only.
         """
         there = yield from self._collection(collection.name)
-        found = yield from wait(there.get(where=_where(where), include=[]))
+        found = yield from wait(there.get(where=where_of(where), include=[]))
         left = sorted(each for each in found["ids"] if cursor is None or each > cursor)
         some = left[: self.batch]
         if not some:
@@ -210,7 +211,7 @@ class ChromaDriver(KnowledgeDriver):
         there = yield from self._collection(collection.name)
         if where is None:
             return int((yield from wait(there.count())))
-        found = yield from wait(there.get(where=_where(where), include=[]))
+        found = yield from wait(there.get(where=where_of(where), include=[]))
         return len(found["ids"])
 
     def clear(self, collection: KnowledgeCollection) -> Flow[int | None]:
@@ -233,9 +234,7 @@ class ChromaDriver(KnowledgeDriver):
 
     def translate(self, error: BaseException, action: str) -> PersistError:
         """See KnowledgeDriver.translate."""
-        refused = (
-            isinstance(error, httpx.HTTPStatusError) and error.response.status_code in REFUSED
-        )
+        refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in REFUSED
         if refused or isinstance(error, ChromaAuthError):
             return UnavailableError(
                 f"{self.address} refused: {self.describe(error)}. Check headers=, tenant= and "
@@ -251,12 +250,42 @@ class ChromaDriver(KnowledgeDriver):
             return f"{error.response.status_code} {error.response.reason_phrase}"
         return super().describe(error)
 
+    def _measured(
+        self,
+        collection: KnowledgeCollection,
+        vector: Sequence[float],
+        limit: int,
+        where: Filter | None,
+        embeddings: bool,
+    ) -> Flow[Sequence[KnowledgeDocument]]:
+        """Measure all that match here.
+
+        Chroma walks a graph of neighbours. Where many embeddings are equal, they are each other's
+        neighbours only, and no way leads to the rest.
+        """
+        there = yield from self._collection(collection.name)
+        ids: list[str] = (yield from wait(there.get(where=where_of(where), include=[])))["ids"]
+        best: list[tuple[float, str]] = []
+        for begin in range(0, len(ids), self.batch):
+            some = ids[begin : begin + self.batch]
+            found = yield from self.fetch(collection, some, embeddings=True)
+            measured = scores(
+                collection.distance, vector, [pack(each.embedding or ()) for each in found]
+            )
+            ranked = ((-score, each.id) for score, each in zip(measured, found, strict=True))
+            best = heapq.nsmallest(limit, (*best, *ranked))
+        hits: list[KnowledgeDocument] = []
+        nearest = {each: -negative for negative, each in best}
+        for begin in range(0, len(best), self.batch):
+            some = [each for _, each in best[begin : begin + self.batch]]
+            hits += yield from self.fetch(collection, some, embeddings=embeddings)
+        for hit in hits:
+            hit.score = nearest[hit.id]
+        return hits
+
     def _collection(self, name: str) -> Flow[Any]:
         # Without None it would fetch a model to make embeddings with.
         return wait(self._clients.get().get_collection(_encoded(name), embedding_function=None))
-
-
-_LISTS = ("ids", "documents", "metadatas", "embeddings", "distances")
 
 
 def _encoded(name: str) -> str:
@@ -265,92 +294,3 @@ def _encoded(name: str) -> str:
 
 def _include(*, embeddings: bool) -> list[str]:
     return ["documents", "metadatas", *(["embeddings"] if embeddings else [])]
-
-
-def _length(collection: KnowledgeCollection, vector: Sequence[float]) -> float:
-    """Return what to divide a vector by, so that its angles can be measured."""
-    length = hypot(*vector)
-    return 1.0 if collection.distance != "cosine" or _SHORT < length < _LONG else length
-
-
-def _scaled(vector: Sequence[float], length: float) -> list[float]:
-    return [each / length for each in vector]
-
-
-def _record(document: KnowledgeDocument, length: float) -> dict[str, Any]:
-    """Return the content, and Chroma's metadata."""
-    record = {
-        **packed(document),
-        "created_at": repr(document.created_at),  # what reads JSON may round
-        "length": repr(length),
-    }
-    numbers = finite_numbers_of(document.metadata)
-    terms = [*all_terms_of(document.metadata), *map(_number_term, numbers)]
-    if terms:
-        record[_TERMS] = terms
-    return record | {_number(key): number for key, number in numbers.items()}
-
-
-def _number(key: str) -> str:
-    return f"n_{token(key)}"
-
-
-def _number_term(key: str) -> str:
-    """Return the term of a document that has such a field."""
-    return f"number:{exists_term(key)}"
-
-
-def _documents(found: Any) -> list[KnowledgeDocument]:
-    embeddings = found.get("embeddings")
-    documents = []
-    for place, name in enumerate(found["ids"]):
-        payload = {**found["metadatas"][place], "content": found["documents"][place] or ""}
-        embedding = None
-        if embeddings is not None:
-            length = float(payload["length"])
-            embedding = [float(each) * length for each in embeddings[place]]
-        documents.append(unpacked(name, payload, embedding=embedding))
-    return documents
-
-
-def _score(distance: str, measured: float) -> float:
-    """Return the score of what Chroma measures (its documentation, "Configure Collections")."""
-    if distance == "euclidean":
-        return score_of(distance, sqrt(max(0.0, measured)))
-    return score_of(distance, 1.0 - measured)
-
-
-def _where(where: Filter | None) -> dict[str, Any] | None:
-    return None if where is None else _compiled(pushed_down(where))
-
-
-def _compiled(where: Filter) -> dict[str, Any]:
-    match where:
-        case Has(terms):
-            return _joined("$or", [{_TERMS: {"$contains": each}} for each in terms or (_NEVER,)])
-        case Not(Has(terms)):
-            return _joined(
-                "$and", [{_TERMS: {"$not_contains": each}} for each in terms or (_NEVER,)]
-            )
-        case Range(key, bounds):
-            limits = [{_number(key): {_OPERATORS[name]: bound}} for name, bound in bounds]
-            return _joined("$or", [_joined("$and", limits), _compiled(infinite_in(where))])
-        case Not(Range(key, bounds) as part):
-            # A document without the number is neither within nor beyond.
-            beyond = [{_number(key): {_OPPOSITES[name]: bound}} for name, bound in bounds]
-            infinite = infinite_in(part).terms
-            neither = Not(Has((_number_term(key), *infinite)))
-            return _joined("$or", [*beyond, _compiled(neither)])
-        case And(parts):
-            return _joined("$and", [_compiled(part) for part in parts])
-        case Or(parts):
-            return _joined("$or", [_compiled(part) for part in parts])
-    raise AssertionError(where)  # pushed_down leaves no other
-
-
-def _joined(operator: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the parts in pairs of pairs: SQLite takes no expression of a depth beyond 1000."""
-    if len(parts) == 1:
-        return parts[0]
-    middle = len(parts) // 2
-    return {operator: [_joined(operator, parts[:middle]), _joined(operator, parts[middle:])]}

@@ -224,7 +224,8 @@ class TestFailures:
     def test_a_server_that_is_down_for_a_moment_is_asked_again(self, qdrant: Qdrant) -> None:
         limited: Any = (429, {"retry-after": "1"}, "{}")
         with QdrantKnowledgeStore(qdrant.url, retry_delay=0.001) as store:
-            for answer in ((502, {}, "<html>bad gateway</html>"), (503, {}, ""), limited):
+            answers: list[Any] = [(502, {}, "<html>bad gateway</html>"), (503, {}, ""), limited]
+            for answer in answers:
                 qdrant.failing = [answer] * 3
                 store.create_collection("docs", 2)
                 qdrant.failing = [answer] * 4

@@ -148,11 +148,11 @@ class RefusedError(Exception):
 
 
 def _id(given: Any) -> int | str:
-    if isinstance(given, int) and given >= 0:
+    if isinstance(given, int):
         return given
     try:
-        return str(UUID(given))
-    except (ValueError, AttributeError, TypeError):
+        return str(UUID(str(given)))
+    except ValueError:
         raise RefusedError(
             400,
             f"Format error in JSON body: value {given} is not a valid point ID, valid values are "

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,10 +19,11 @@ import chromadb
 from chromadb.config import Settings
 from chromadb.errors import ChromaError
 
+from praison_persist._processes import PerProcess
 from praison_persist._retry import RetryPolicy
 from praison_persist.errors import ConfigurationError, UnavailableError
 from praison_persist.knowledge.base import BaseKnowledgeStore
-from praison_persist.knowledge.chroma_driver import ChromaDriver
+from praison_persist.knowledge.chroma_driver import ChromaDriver, Clients
 from praison_persist.knowledge.chroma_server import ChromaServer
 from praison_persist.knowledge.embedders import Embedder
 
@@ -79,11 +80,16 @@ class ChromaKnowledgeStore(BaseKnowledgeStore):
         if not number or not timeout > 0:
             raise ConfigurationError(f"Chroma: timeout is of seconds, more than 0, not {timeout!r}")
         names = {"tenant": tenant, "database": database}
+        clients: Clients
         if host is None and url is None:
             place = _embedded(path, persistent=persistent)
+            clients = _Embedded(place, names)
         else:
             place = _server(host, port, url)
-        clients = _Clients(place, names, dict(headers or {}), timeout)
+            own = dict(headers or {})
+            clients = PerProcess(
+                lambda: ChromaServer(place.origin, names, own, timeout), ChromaServer.close
+            )
         retry = RetryPolicy(max_retries, retry_delay)
         super().__init__(ChromaDriver(clients, place.address, retry, time.sleep), embedder)
 
@@ -94,14 +100,13 @@ class _Place:
 
     Attributes:
         address: for messages; without credentials.
-        path: of a folder; None: in memory, or there is a host.
+        path: of a folder; None: in memory, or there is an origin.
+        origin: the URL of a server.
     """
 
     address: str
     path: str | None = None
-    host: str | None = None
-    port: int = _PORT
-    ssl: bool = False
+    origin: str = ""
 
 
 def _embedded(path: str | os.PathLike[str] | None, *, persistent: bool) -> _Place:
@@ -138,61 +143,73 @@ def _server(host: str | None, port: int, url: str | None) -> _Place:
     whole = isinstance(chosen, int) and not isinstance(chosen, bool)
     if not whole or not 1 <= chosen <= _PORT_MAX:
         raise ConfigurationError(f"Chroma: port is from 1 to {_PORT_MAX}, not {chosen!r}")
-    return _Place(f"chroma at {name}:{chosen}", host=name, port=chosen, ssl=scheme == "https")
+    address = f"[{name}]:{chosen}" if ":" in name else f"{name}:{chosen}"
+    return _Place(f"chroma at {address}", origin=f"{scheme}://{address}")
 
 
-# The registry of chromadb's clients, which are shared by path, is not thread-safe.
-_registry = threading.Lock()
+class _Registry:
+    """The clients of chromadb, which are shared by path: not thread-safe, and kept by a fork."""
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: int | None = None
 
-@dataclass
-class _Clients:
-    """A client of this process, opened when it is first asked for."""
-
-    place: _Place
-    names: dict[str, str]
-    headers: dict[str, str] = field(repr=False)
-    timeout_s: float
-    _client: Any = None
-    _process: int = 0
-
-    def get(self) -> Any:
-        """Return it.
+    def open(self, place: _Place, names: dict[str, str]) -> Any:
+        """Return a client of the embedded engine.
 
         Raises:
             UnavailableError: it cannot be opened, or not in this process.
         """
-        client, process = self._client, os.getpid()
-        if client is not None and self._process == process:
-            return client
-        if client is not None and self.place.host is None:
+        self.check(place)
+        with self._lock:
+            self._process = os.getpid()
+            settings = Settings(anonymized_telemetry=False)
+            try:
+                if place.path is None:
+                    return chromadb.EphemeralClient(settings, **names)
+                Path(place.path).mkdir(parents=True, exist_ok=True)
+                return chromadb.PersistentClient(place.path, settings, **names)
+            except (ChromaError, ValueError, OSError, RuntimeError) as error:
+                raise UnavailableError(f"{place.address} cannot be opened: {error}") from error
+
+    def check(self, place: _Place) -> None:
+        """Refuse a fork, in which the engine has no threads and calls would wait for ever."""
+        if self._process not in (None, os.getpid()):
             raise UnavailableError(
-                f"{self.place.address} belongs to the process that this one was forked from; open "
-                "it after the fork, or use a server"
+                f"{place.address}: the process that this one was forked from has used Chroma's "
+                "engine, which does not survive that; start processes by spawn, or use a server"
             )
-        with _registry:
-            if self._client is client:
-                self._client, self._process = self._open(), process
+
+    def close(self, client: Any) -> None:
+        """Close a client."""
+        if self._process == os.getpid():
+            with self._lock:
+                client.close()
+
+
+_registry = _Registry()
+
+
+class _Embedded:
+    """A client of the embedded engine, opened when it is first asked for."""
+
+    def __init__(self, place: _Place, names: dict[str, str]) -> None:
+        self._place, self._names = place, names
+        self._client: Any = None
+        self._opening = threading.Lock()
+
+    def get(self) -> Any:
+        """See Clients.get."""
+        if self._client is not None:
+            _registry.check(self._place)
+            return self._client
+        with self._opening:
+            if self._client is None:
+                self._client = _registry.open(self._place, self._names)
             return self._client
 
     def close(self) -> None:
-        """Close it, if it is of this process."""
+        """See Clients.close."""
         client, self._client = self._client, None
-        if client is not None and self._process == os.getpid():
-            with _registry:
-                client.close()
-
-    def _open(self) -> Any:
-        settings = Settings(anonymized_telemetry=False)
-        if self.place.host is not None:
-            settings.chroma_server_host = self.place.host
-            settings.chroma_server_http_port = self.place.port
-            settings.chroma_server_ssl_enabled = self.place.ssl
-            return ChromaServer(settings, self.names, self.headers, self.timeout_s)
-        try:
-            if self.place.path is None:
-                return chromadb.EphemeralClient(settings, **self.names)
-            Path(self.place.path).mkdir(parents=True, exist_ok=True)
-            return chromadb.PersistentClient(self.place.path, settings, **self.names)
-        except (ChromaError, ValueError, OSError, RuntimeError) as error:
-            raise UnavailableError(f"{self.place.address} cannot be opened: {error}") from error
+        if client is not None:
+            _registry.close(client)

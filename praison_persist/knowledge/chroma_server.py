@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from chromadb.api.fastapi import FastAPI
@@ -27,17 +28,21 @@ class ChromaServer:
     """Collections of one database.
 
     Args:
+        origin: scheme, host and port.
         names: "tenant" and "database".
         headers: sent with each request.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        origin: str,
         names: Mapping[str, str],
         headers: Mapping[str, str],
         timeout_s: float,
     ) -> None:
+        settings = Settings(anonymized_telemetry=False)
+        settings.chroma_server_host = origin  # a URL of its port and scheme, too
+        settings.chroma_server_http_port = urlsplit(origin).port
         settings.chroma_api_impl = "chromadb.api.fastapi.FastAPI"
         settings.chroma_server_headers = {**headers}
         self._names: dict[str, Any] = dict(names)

@@ -38,6 +38,8 @@ from praison_persist.models import KnowledgeCollection, KnowledgeDocument
 __all__ = ["Clients", "QdrantDriver"]
 
 _METADATA = "praison_persist"
+# Errors of gRPC that have a status, of either colour.
+_CALLS = (grpc.Call, grpc.aio.AioRpcError)
 _DISTANCES = {
     "cosine": models.Distance.COSINE,
     "euclidean": models.Distance.EUCLID,
@@ -239,7 +241,7 @@ class QdrantDriver(KnowledgeDriver):
         """See KnowledgeDriver.describe."""
         if isinstance(error, UnexpectedResponse):
             return f"{error.status_code} {_told(error)}"[:300].strip()
-        if isinstance(error, grpc.Call):
+        if isinstance(error, _CALLS):
             return f"{error.code().name} {error.details()}"[:300].strip()
         return super().describe(error)
 
@@ -252,7 +254,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _code(error: BaseException) -> grpc.StatusCode | None:
-    return error.code() if isinstance(error, grpc.Call) else None
+    return error.code() if isinstance(error, _CALLS) else None
 
 
 def _told(error: UnexpectedResponse) -> str:

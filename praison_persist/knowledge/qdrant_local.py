@@ -26,6 +26,7 @@ class _Engine:
 
     def __init__(self, client: QdrantClient) -> None:
         self.client, self.users, self.turn = client, 0, threading.Lock()
+        self.process = os.getpid()
 
 
 # By process: a client must not follow a fork, and the folder's lock refuses a second one.
@@ -55,6 +56,10 @@ class LocalQdrant:
 
         def call(*args: Any, **arguments: Any) -> Any:
             engine = self._open()
+            if engine.process != os.getpid():
+                raise UnavailableError(
+                    f"{self} belongs to the process that this one was forked from; use a server"
+                )
             with engine.turn:
                 try:
                     return getattr(engine.client, name)(*args, **arguments)
@@ -95,7 +100,7 @@ class LocalQdrant:
             return
         with _opening:
             engine.users -= 1
-            if engine.users > 0:
+            if engine.users > 0 or engine.process != os.getpid():
                 return
             if self._path is not None:
                 _engines.pop((os.getpid(), self._path), None)

@@ -104,21 +104,22 @@ class TestFolders:
             assert len(later.search("docs", vector("x"), limit=10_000)) == 1200
             assert later.clear("docs") == 1200
 
-    def test_a_fork_is_told_to_open_its_own(self, tmp_path: Path) -> None:
-        """What Chroma's threads hold stays locked in the child."""
+    def test_a_fork_is_refused(self, tmp_path: Path) -> None:
+        """The engine has no threads there, and a call waits for ever."""
         with ChromaKnowledgeStore(tmp_path) as store:
             store.create_collection("docs", 4)
             queue: Any = multiprocessing.get_context("fork").Queue()
 
             def child() -> None:
-                try:
-                    queue.put(store.list_collections())
-                except UnavailableError as error:
-                    queue.put(str(error))
+                for each in (store, ChromaKnowledgeStore(tmp_path)):
+                    with pytest.raises(UnavailableError, match="by spawn"):
+                        each.list_collections()
+                    each.close()
+                queue.put("refused")
 
             process = multiprocessing.get_context("fork").Process(target=child)
             process.start()
-            assert "open it after the fork" in queue.get(timeout=30)
+            assert queue.get(timeout=30) == "refused"
             process.join(30)
             assert store.list_collections() == ["docs"]
 

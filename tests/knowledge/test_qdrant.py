@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -124,6 +125,25 @@ class TestFolder:
         assert other.stdout.startswith("UnavailableError")
         assert "several need a server" in other.stdout
 
+    def test_a_fork_is_refused(self, tmp_path: Path) -> None:
+        """Two processes write one folder, each with what it remembers."""
+        with QdrantKnowledgeStore(path=tmp_path) as store:
+            store.create_collection("docs", 2)
+            context = multiprocessing.get_context("fork")
+            queue: Any = context.Queue()
+
+            def child() -> None:
+                for each in (store, QdrantKnowledgeStore(path=tmp_path)):
+                    with pytest.raises(UnavailableError, match=r"(use|need) a server"):
+                        each.list_collections()
+                queue.put("refused")
+
+            process = context.Process(target=child)
+            process.start()
+            assert queue.get(timeout=30) == "refused"
+            process.join(30)
+            assert store.list_collections() == ["docs"]
+
     def test_in_memory_each_store_has_its_own(self) -> None:
         with (
             QdrantKnowledgeStore(":memory:") as first,
@@ -232,9 +252,15 @@ class TestFailures:
                 with pytest.raises(UnavailableError, match="after 4 attempts"):
                     store.count("docs")
 
+    @pytest.mark.parametrize("prefer_grpc", [False, True])
     @pytest.mark.parametrize("kind", [QdrantKnowledgeStore, AsyncQdrantKnowledgeStore])
-    def test_a_server_that_is_not_there_is_told(self, kind: Any) -> None:
-        made = kind(f"http://127.0.0.1:{free_port()}", retry_delay=0.001)
+    def test_a_server_that_is_not_there_is_told(self, kind: Any, prefer_grpc: bool) -> None:
+        made = kind(
+            f"http://127.0.0.1:{free_port()}",
+            grpc_port=free_port(),
+            prefer_grpc=prefer_grpc,
+            retry_delay=0.001,
+        )
         store: KnowledgeStore = made
         if kind is AsyncQdrantKnowledgeStore:
             store = blocking(made, KnowledgeStore)

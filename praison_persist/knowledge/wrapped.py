@@ -88,6 +88,15 @@ class WrappedDriver(KnowledgeDriver):
     def discard(self, collection: KnowledgeCollection, ids: Sequence[str]) -> None:
         """Delete documents that there are."""
 
+    def everything(self, collection: KnowledgeCollection) -> list[KnowledgeDocument]:
+        """Return all documents with their embeddings; by default the nearest to something."""
+        asked = _ALL
+        while True:
+            found, ended = self.nearest(collection, [1.0] * collection.dimension, asked)
+            if ended:
+                return found
+            asked *= _MORE
+
     def names(self) -> Flow[Sequence[str]]:
         """See KnowledgeDriver.names."""
         return done(self._called(self.list_names))
@@ -215,12 +224,7 @@ class WrappedDriver(KnowledgeDriver):
     def _all(
         self, collection: KnowledgeCollection, where: Filter | None
     ) -> list[KnowledgeDocument]:
-        asked = _ALL
-        while True:
-            found, ended = self.nearest(collection, [1.0] * collection.dimension, asked)
-            if ended:
-                break
-            asked *= _MORE
+        found = self.everything(collection)
         return [each for each in found if where is None or matches(where, each.metadata)]
 
     def _emptied(self, collection: KnowledgeCollection) -> int:

@@ -143,7 +143,17 @@ class SurrealDBDriver(KnowledgeDriver):
         statements = [into] if new else ["DELETE $ids RETURN NONE", into]
         ids = _records(collection, [each.id for each in documents])
         values = {"entry": _entry(collection.name), "rows": rows, "ids": ids}
-        yield from self._change(guarded(*statements), values)
+        try:
+            yield from self._change(guarded(*statements), values)
+        except (SurrealError, EngineError) as error:
+            if not new or "already exists" not in str(error):
+                raise
+            # Stored by an earlier try, perhaps, of which the answer was lost.
+            there = yield from self.fetch(
+                collection, [each.id for each in documents], embeddings=True
+            )
+            if {each.id: each for each in there} != {each.id: each for each in documents}:
+                raise
 
     def fetch(
         self, collection: KnowledgeCollection, ids: Sequence[str], *, embeddings: bool

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from praison_persist._flow import Flow
 from praison_persist._retry import RetryPolicy
-from praison_persist.errors import PersistError
+from praison_persist.errors import ConflictError, PersistError
 from praison_persist.knowledge.driver import KnowledgeDriver, Page, done
 from praison_persist.knowledge.filters import Filter, matches
 from praison_persist.knowledge.vectors import pack, scores
@@ -126,11 +126,17 @@ class WrappedDriver(KnowledgeDriver):
         def put() -> None:
             # Some stores keep both documents of an id, or refuse the second.
             there = self.read(collection, [each.id for each in documents])
+            own = {each.id: each for each in documents}
+            # An equal one was stored by an earlier try, perhaps, that failed all the same.
+            others = [each.id for each in there if each != own[each.id]]
+            if new and others:
+                raise ConflictError(
+                    f"The collection {collection.name!r} has a document {min(others)!r} by now"
+                )
             if there:
                 self.discard(collection, [each.id for each in there])
             self.add(collection, documents)
 
-        del new
         return done(self._called(put))
 
     def fetch(

@@ -17,9 +17,11 @@ from langchain_core.vectorstores import (  # noqa: E402 - after the check
     VectorStore,
 )
 
+from praison_persist._flow import run  # noqa: E402 - after the check
 from praison_persist.errors import (  # noqa: E402 - after the check
     BackendError,
     ConfigurationError,
+    ConflictError,
     UnavailableError,
     UnsupportedError,
 )
@@ -114,6 +116,18 @@ class TestStore:
             store.delete_collection("docs")
         assert [each.page_content for each in vectorstore.get_by_ids(["other"])] == ["other"]
         assert len(vectorstore.store) == 1
+
+    def test_two_insert_the_same_id(self) -> None:
+        with LangChainKnowledgeStore(InMemoryVectorStore(GivenEmbeddings())) as store:
+            store.create_collection("docs", 4)
+            given = document("a", None, "first", embedding=[1.0, 2.0, 3.0, 4.0])
+            collection = store.get_collection("docs")
+            assert collection is not None
+            for _ in range(2):  # the second as after an error
+                run(store.driver.put(collection, [given], new=True))
+            with pytest.raises(ConflictError, match="'a' by now"):
+                run(store.driver.put(collection, [document("a")], new=True))
+            assert [each.content for each in store.get("docs", ["a"])] == ["first"]
 
     def test_langchain_finds_them_too(self) -> None:
         model = DeterministicFakeEmbedding(size=4)

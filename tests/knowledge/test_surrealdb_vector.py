@@ -197,6 +197,15 @@ class TestStore:
             run(store._flows.call("store documents", lambda: put))
         assert store.count("docs") == 1
 
+    def test_an_insert_whose_answer_was_lost_is_repeated(self, store: Any) -> None:
+        store.create_collection("docs", 4)
+        collection = store.get_collection("docs")
+        given = [document("a", {"k": [1]}, "text")]
+        given[0].embedding = [1.0, 2.0, 3.0, 4.0]
+        for _ in range(2):
+            run(store.driver.put(collection, given, new=True))
+        assert store.count("docs") == 1
+
     def test_the_server_finds_words_too(self, store: Any) -> None:
         store.create_collection("docs", 4)
         store.insert("docs", [document(f"d{n}", None, f"text {n}") for n in range(9)])

@@ -1,0 +1,111 @@
+"""Knowledge in SurrealDB: a server by WebSocket or HTTP, or its engine within this process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from praison_persist._loops import PerLoop
+from praison_persist._processes import PerProcess
+from praison_persist._retry import RetryPolicy
+from praison_persist.knowledge.base import AsyncBaseKnowledgeStore, BaseKnowledgeStore
+from praison_persist.knowledge.embedders import Embedder
+from praison_persist.knowledge.surrealdb_client import (
+    AsyncEmbedded,
+    AsyncRemote,
+    Embedded,
+    Place,
+    Remote,
+)
+from praison_persist.knowledge.surrealdb_driver import SurrealDBDriver
+
+__all__ = ["AsyncSurrealDBKnowledgeStore", "SurrealDBKnowledgeStore"]
+
+_DEFAULT_URL = "ws://localhost:8000/rpc"
+
+
+class SurrealDBKnowledgeStore(BaseKnowledgeStore):
+    """Knowledge in SurrealDB 2.0 or newer. Shared by threads; usable after a fork.
+
+    Args:
+        url: ws://, wss://, http:// or https:// of a server; surrealkv://path or file://path of a
+            directory that one process at a time has open; mem:// of what is gone with the store.
+        namespace: has the database.
+        database: has the tables.
+        username: of a server; required there.
+        password: of a server; required there.
+        auth_level: where the user is defined: "root", "namespace" or "database".
+        timeout: seconds to wait for an answer in asyncio; over HTTP the SDK waits 30, always.
+        embedder: takes a list of texts and returns the embedding of each.
+        max_retries: further tries of what failed transiently.
+        retry_delay: bound in seconds of the wait before the first of them; it doubles with each.
+
+    Raises:
+        ConfigurationError: the URL, a name or an option cannot be right.
+    """
+
+    def __init__(
+        self,
+        url: str = _DEFAULT_URL,
+        namespace: str = "praisonai",
+        database: str = "praisonai",
+        username: str | None = None,
+        password: str | None = None,
+        *,
+        auth_level: str = "root",
+        timeout: float = 30.0,
+        embedder: Embedder | None = None,
+        max_retries: int = 3,
+        retry_delay: float = 0.1,
+    ) -> None:
+        place = Place.of(url, (namespace, database), (username, password), auth_level, timeout)
+        made = PerProcess(lambda: _connect(place), lambda connection: connection.close())
+        super().__init__(
+            SurrealDBDriver(
+                made.get,
+                made.close,
+                place.address,
+                RetryPolicy(max_retries, retry_delay),
+                time.sleep,
+            ),
+            embedder,
+        )
+
+
+class AsyncSurrealDBKnowledgeStore(AsyncBaseKnowledgeStore):
+    """Knowledge in SurrealDB, for asyncio. Arguments are those of `SurrealDBKnowledgeStore`.
+
+    One store serves all tasks and event loops of a process.
+    """
+
+    def __init__(
+        self,
+        url: str = _DEFAULT_URL,
+        namespace: str = "praisonai",
+        database: str = "praisonai",
+        username: str | None = None,
+        password: str | None = None,
+        *,
+        auth_level: str = "root",
+        timeout: float = 30.0,
+        embedder: Embedder | None = None,
+        max_retries: int = 3,
+        retry_delay: float = 0.1,
+    ) -> None:
+        place = Place.of(url, (namespace, database), (username, password), auth_level, timeout)
+        retry = RetryPolicy(max_retries, retry_delay)
+        if place.embedded:
+            engine = AsyncEmbedded(
+                PerProcess(lambda: Embedded(place), lambda connection: connection.close())
+            )
+            driver = SurrealDBDriver(
+                lambda: engine, engine.close, place.address, retry, asyncio.sleep
+            )
+        else:
+            made = PerLoop(lambda: AsyncRemote(place), lambda connection: connection.close())
+            driver = SurrealDBDriver(made.get, made.close, place.address, retry, asyncio.sleep)
+        super().__init__(driver, embedder)
+
+
+def _connect(place: Place) -> Remote | Embedded:
+    return Embedded(place) if place.embedded else Remote(place)

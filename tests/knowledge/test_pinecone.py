@@ -170,9 +170,7 @@ class TestConsistency:
         pinecone.lag = 10**6
         with opened(pinecone, fresh_seconds=0.05) as store:
             store.create_collection("docs", 4)
-            with pytest.raises(
-                UnavailableError, match=r"stored, but are not visible after 0\.05 s"
-            ):
+            with pytest.raises(UnavailableError, match=r"but are not visible after 0\.05 s"):
                 store.insert("docs", [document("a")])
         pinecone.lag = 0
         with opened(pinecone, fresh_seconds=0) as store:

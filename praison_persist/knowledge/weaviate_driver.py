@@ -86,7 +86,7 @@ _TRANSIENT = (
     WeaviateStartUpError,
     WeaviateTimeoutError,
 )
-_REFUSED_WORDS = ("unauthorized", "unauthenticated", "forbidden", "anonymous access", "401", "403")
+_REFUSED_WORDS = ("unauthorized", "unauthenticated", "forbidden", "anonymous access")
 
 
 class Clients(ABC):

@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cassandra import (
     AuthenticationFailed,
@@ -84,6 +85,7 @@ class CassandraDriver(KnowledgeDriver):
         self.retry = retry
         self._sessions, self._keyspace = sessions, keyspace
         self._replication, self._exact = replication, exact
+        self._statements: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
     def names(self) -> Flow[Sequence[str]]:
         """See KnowledgeDriver.names."""
@@ -346,7 +348,13 @@ class CassandraDriver(KnowledgeDriver):
         return self._sessions.get().execute(bound)
 
     def _prepared(self, text: str) -> Any:
-        return self._sessions.get().prepare(text)
+        """Return a statement, prepared once a session; the driver renews what a server forgot."""
+        session = self._sessions.get()
+        known = self._statements.setdefault(session, {})
+        statement = known.get(text)
+        if statement is None:
+            statement = known[text] = session.prepare(text)
+        return statement
 
     def _table(self, name: str) -> str:
         return f'"{self._keyspace}"."{name}"'

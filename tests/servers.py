@@ -136,12 +136,20 @@ def empty(url: str) -> None:
 
 
 class OwnPostgres:
-    """A PostgreSQL server that a test may stop, kill and start as it likes."""
+    """A PostgreSQL server that a test may stop, kill and start as it likes.
 
-    def __init__(self, folder: Path, copy_of: OwnPostgres | None = None) -> None:
+    Args:
+        folder: where it keeps its data.
+        copy_of: whose standby it is to be.
+        binaries: the directory of its programs, if not of those installed.
+    """
+
+    def __init__(
+        self, folder: Path, copy_of: OwnPostgres | None = None, *, binaries: Path | None = None
+    ) -> None:
         self._data = folder / "data"
         self._folder = folder
-        self._bin = _postgres_binaries()
+        self._bin = binaries or _postgres_binaries()
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         # PostgreSQL refuses to run as root.

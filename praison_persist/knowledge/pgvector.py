@@ -44,7 +44,7 @@ _LOCK = 0x70726169736F6E  # an advisory lock: who makes the extension, the schem
 _WORDED = 100_000
 _QUESTION = 10_000  # characters, likewise
 # Words as they are, for contents of any language.
-_WORDS = sa.literal_column("'simple'::regconfig")
+_WORDS: sa.ColumnClause[Any] = sa.literal_column("'simple'::regconfig")
 
 
 class PGVectorLayout(Layout):
@@ -109,7 +109,7 @@ class PGVectorLayout(Layout):
                     "The database lacks pgvector: run CREATE EXTENSION vector in it, or give "
                     "auto_create_extension=True"
                 )
-            connection.execute(sa.DDL("CREATE EXTENSION IF NOT EXISTS vector"))
+            connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
         # Asked first: to create one that is there needs a right that is not needed otherwise.
         if not sa.inspect(connection).has_schema(self._schema):
             connection.execute(sa.schema.CreateSchema(self._schema, if_not_exists=True))
@@ -119,10 +119,10 @@ class PGVectorLayout(Layout):
         """See Layout.index. PostgreSQL names the indexes: of 63 bytes, too."""
         name = connection.dialect.identifier_preparer.format_table(table)
         for column in ("terms", "words"):
-            connection.execute(sa.DDL(f"CREATE INDEX ON {name} USING gin ({column})"))
+            connection.execute(sa.text(f"CREATE INDEX ON {name} USING gin ({column})"))
         if dimension <= _INDEXED_MAX:
             how = f"hnsw (embedding {_OPERATOR_CLASSES[dist]})"
-            connection.execute(sa.DDL(f"CREATE INDEX ON {name} USING {how}"))
+            connection.execute(sa.text(f"CREATE INDEX ON {name} USING {how}"))
 
     def distance(
         self, table: sa.Table, vector: Sequence[float], distance: str
@@ -139,7 +139,7 @@ class PGVectorLayout(Layout):
         looked_at = max(_LOOKED_AT_MIN, 2 * limit)
         if dimension > _INDEXED_MAX or looked_at > _LOOKED_AT_MAX:
             return False
-        setting = sa.func.set_config("hnsw.ef_search", str(looked_at), True)  # noqa: FBT003 - SQL's: of the transaction
+        setting = sa.func.set_config("hnsw.ef_search", str(looked_at), True)
         connection.execute(sa.select(setting))
         return True
 
@@ -209,7 +209,7 @@ class PGVectorKnowledgeStore(BaseKnowledgeStore):
         user: str = "postgres",
         password: str | None = None,
         schema: str = "public",
-        auto_create_extension: bool = True,  # noqa: FBT001, FBT002 - may be given by its place
+        auto_create_extension: bool = True,
         *,
         embedder: Embedder | None = None,
         **options: Any,
@@ -236,7 +236,7 @@ class AsyncPGVectorKnowledgeStore(AsyncBaseKnowledgeStore):
         user: str = "postgres",
         password: str | None = None,
         schema: str = "public",
-        auto_create_extension: bool = True,  # noqa: FBT001, FBT002 - may be given by its place
+        auto_create_extension: bool = True,
         *,
         embedder: Embedder | None = None,
         **options: Any,

@@ -46,7 +46,9 @@ def options_of(options: Mapping[str, Any], target: Target) -> SQLOptions:
     for key in options:
         if key not in _OPTIONS:
             raise ConfigurationError(unknown_option(key, list(_OPTIONS)))
-    defaults = {key: target.option_defaults[key] for key in _OPTIONS if key in target.option_defaults}
+    defaults = {
+        key: target.option_defaults[key] for key in _OPTIONS if key in target.option_defaults
+    }
     return SQLOptions.from_mapping(options, defaults)
 
 
@@ -151,7 +153,9 @@ class VectorTableDriver(KnowledgeDriver):
         """See KnowledgeDriver.close."""
         return wait(self.database.close())
 
-    def _run(self, op: Any, collection: KnowledgeCollection, *args: Any, **kwargs: Any) -> Flow[Any]:
+    def _run(
+        self, op: Any, collection: KnowledgeCollection, *args: Any, **kwargs: Any
+    ) -> Flow[Any]:
         return self._call(self.database.run, op, collection, args, kwargs)
 
     def _read(

@@ -165,7 +165,7 @@ class Layout(ABC):
     def words(
         self, connection: sa.Connection, table: sa.Table, text: str
     ) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[float]] | None:
-        """Return whether a row has words of the text, and how well it fits; None: there are none."""
+        """Return whether a row has words of a text, and how well it fits; None: there are none."""
         del connection, table, text
         raise NotImplementedError
 

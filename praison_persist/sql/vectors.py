@@ -36,20 +36,25 @@ class Vector(UserDefinedType[list[float]]):
         self.dimension = dimension
 
     def get_col_spec(self, **_kw: Any) -> str:
+        """Return the type as CREATE TABLE names it."""
         return "VECTOR" if self.dimension is None else f"VECTOR({self.dimension})"
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 - the type's interface
+        """Write it as text."""
         return lambda value: "[" + ",".join(map(repr, value)) + "]"
 
     def bind_expression(self, bindvalue: sa.BindParameter[Any]) -> Any:
+        """Say in SQL that the text is a vector."""
         return _Sent(bindvalue)
 
     def column_expression(self, colexpr: sa.ColumnElement[Any]) -> Any:
+        """Ask for the text."""
         read = _Read(colexpr)
         read.type = self
         return read
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002 - the type's interface
+        """Read the text."""
         # SingleStore's client may have parsed it.
         return lambda value: json.loads(value) if isinstance(value, str | bytes) else value
 

@@ -28,4 +28,9 @@ def pgvector(folder: Path) -> Iterator[OwnPostgres]:
 
 def clear(url: str) -> None:
     """Leave nothing in a database: neither tables nor the extension."""
-    administer(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    administer(
+        url,
+        "DROP SCHEMA public CASCADE",
+        "CREATE SCHEMA public",
+        "GRANT USAGE ON SCHEMA public TO PUBLIC",  # as in a new database
+    )

@@ -28,7 +28,7 @@ from sqlalchemy.pool import NullPool
 from praison_persist.sql.schema import tables
 from praison_persist.sql.url import parse_url
 from tests.freezing import freeze, thaw
-from tests.services.singlestore import SingleStore
+from tests.services.singlestore import FUNCTIONS, SingleStore
 
 POSTGRESQL, MARIADB = "postgresql", "mariadb"
 COCKROACHDB, SINGLESTORE = "cockroachdb", "singlestore"
@@ -81,6 +81,9 @@ def scratch(kind: str) -> Iterator[str]:
     if not server:
         with scratch(MARIADB) as mariadb:
             real = sa.make_url(mariadb)
+            with engine(mariadb, database=True).begin() as connection:
+                for function in FUNCTIONS:
+                    connection.exec_driver_sql(function)
             with SingleStore(real.host or "127.0.0.1", real.port or 3306) as imitation:
                 url = real.set(drivername="singlestoredb", host="127.0.0.1", port=imitation.port)
                 yield url.render_as_string(hide_password=False)

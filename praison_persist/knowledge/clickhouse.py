@@ -49,7 +49,7 @@ class ClickHouseKnowledgeStore(BaseKnowledgeStore):
         username: str = "default",
         password: str = "",
         database: str = "default",
-        secure: bool = False,  # noqa: FBT001, FBT002 - may be given by its place
+        secure: bool = False,
         *,
         timeout: float = 30,
         max_retries: int = 3,
@@ -83,7 +83,7 @@ class AsyncClickHouseKnowledgeStore(AsyncBaseKnowledgeStore):
         username: str = "default",
         password: str = "",
         database: str = "default",
-        secure: bool = False,  # noqa: FBT001, FBT002 - may be given by its place
+        secure: bool = False,
         *,
         timeout: float = 30,
         max_retries: int = 3,
@@ -110,7 +110,7 @@ def _arguments(
     username: str,
     password: str,
     database: str,
-    secure: bool,  # noqa: FBT001 - as the stores
+    secure: bool,
     timeout: float,
 ) -> dict[str, Any]:
     if not isinstance(host, str) or not host or "/" in host or "@" in host:

@@ -130,7 +130,7 @@ class ClickHouseDriver(KnowledgeDriver):
 
     def _described(self, which: str, name: str) -> Flow[list[KnowledgeCollection]]:
         rows = yield from self._rows(
-            "SELECT name, comment FROM system.tables "
+            "SELECT name, comment FROM system.tables "  # noqa: S608 - of names and digests
             f"WHERE database = {{database:String}} AND {which}",
             {"database": self._database, "name": name},
         )
@@ -144,7 +144,9 @@ class ClickHouseDriver(KnowledgeDriver):
             {"database": self._database},
         )
         if not there:
-            yield from self._command(f"CREATE DATABASE IF NOT EXISTS {_quoted(self._database, '`')}")
+            yield from self._command(
+                f"CREATE DATABASE IF NOT EXISTS {_quoted(self._database, '`')}"
+            )
         columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
         comment = json.dumps(
             {
@@ -185,7 +187,7 @@ class ClickHouseDriver(KnowledgeDriver):
     ) -> Flow[Sequence[KnowledgeDocument]]:
         """See KnowledgeDriver.fetch."""
         rows = yield from self._rows(
-            f"SELECT {_selected(embeddings=embeddings)} FROM {self._table(collection)} FINAL "
+            f"SELECT {_selected(embeddings=embeddings)} FROM {self._table(collection)} FINAL "  # noqa: S608 - of names and digests
             "WHERE key IN {keys:Array(String)}",
             {"keys": [token(each) for each in ids]},
         )
@@ -204,7 +206,7 @@ class ClickHouseDriver(KnowledgeDriver):
         distance = collection.distance
         condition, parameters = _compiled(where)
         rows = yield from self._rows(
-            f"SELECT {_selected(embeddings=embeddings)}, {_MEASURES[distance]} AS measured "
+            f"SELECT {_selected(embeddings=embeddings)}, {_MEASURES[distance]} AS measured "  # noqa: S608 - of names and digests
             f"FROM {self._table(collection)} FINAL WHERE {condition} "
             f"ORDER BY measured {_ORDERS[distance]}, id LIMIT {limit:d}",
             {**parameters, "vector": list(vector)},
@@ -216,7 +218,7 @@ class ClickHouseDriver(KnowledgeDriver):
     def remove(self, collection: KnowledgeCollection, ids: Sequence[str]) -> Flow[int | None]:
         """See KnowledgeDriver.remove."""
         yield from self._command(
-            f"DELETE FROM {self._table(collection)} WHERE key IN {{keys:Array(String)}}",
+            f"DELETE FROM {self._table(collection)} WHERE key IN {{keys:Array(String)}}",  # noqa: S608 - of names and digests
             {"keys": [token(each) for each in ids]},
             {"mutations_sync": 2},  # answered once it is done, on all replicas
         )
@@ -234,7 +236,7 @@ class ClickHouseDriver(KnowledgeDriver):
         """See KnowledgeDriver.scan. The cursor is the last key of the page before."""
         condition, parameters = _compiled(where)
         rows = yield from self._rows(
-            f"SELECT {_selected(embeddings=False)}, key FROM {self._table(collection)} FINAL "
+            f"SELECT {_selected(embeddings=False)}, key FROM {self._table(collection)} FINAL "  # noqa: S608 - of names and digests
             f"WHERE key > {{after:String}} AND {condition} ORDER BY key LIMIT {_PAGE}",
             {**parameters, "after": cursor or ""},
         )
@@ -245,7 +247,8 @@ class ClickHouseDriver(KnowledgeDriver):
         """See KnowledgeDriver.count."""
         condition, parameters = _compiled(where)
         rows = yield from self._rows(
-            f"SELECT count() FROM {self._table(collection)} FINAL WHERE {condition}", parameters
+            f"SELECT count() FROM {self._table(collection)} FINAL WHERE {condition}",  # noqa: S608 - of names and digests
+            parameters,
         )
         return int(rows[0][0])
 

@@ -134,7 +134,7 @@ class SingleStoreVectorLayout(Layout):
         stored = table.c.embedding
         if distance == "euclidean":
             return stored.op(_EUCLIDEAN, return_type=sa.Double())(list(vector))
-        dot = stored.op(_DOT, return_type=sa.Double())
+        dot: Any = stored.op(_DOT, return_type=sa.Double())
         if distance == "dot":
             return _negative(dot(list(vector)))
         length = sqrt(sum(x * x for x in vector))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from tests.servers import engine
 
@@ -47,7 +48,7 @@ def test_vectors_are_shown_as_json(connection: sa.Connection) -> None:
 
 @pytest.mark.parametrize("bad", ["[1,2]", "[1,2,3,4]"])
 def test_another_dimension_is_refused(connection: sa.Connection, bad: str) -> None:
-    with pytest.raises(sa.exc.DBAPIError):
+    with pytest.raises(DBAPIError):
         connection.exec_driver_sql(f"INSERT INTO v VALUES (3, '{bad}', '[]')")
 
 
@@ -67,7 +68,7 @@ def test_what_looks_like_an_operator_in_a_text_is_text(connection: sa.Connection
 
 
 def test_a_table_that_is_not_there_is_told(connection: sa.Connection) -> None:
-    with pytest.raises(sa.exc.ProgrammingError) as caught:
+    with pytest.raises(ProgrammingError) as caught:
         connection.exec_driver_sql("SELECT embedding <*> '[1,2,3]' FROM missing")
     assert caught.value.orig is not None
     assert caught.value.orig.args[0] == 1146

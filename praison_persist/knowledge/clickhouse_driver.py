@@ -319,7 +319,7 @@ def _selected(*, embeddings: bool) -> str:
 def _document(
     row: Sequence[Any], *, embeddings: bool, score: float | None = None
 ) -> KnowledgeDocument:
-    payload = dict(zip(FIELDS, row[1:], strict=False))
+    payload: dict[str, Any] = dict(zip(FIELDS, row[1:], strict=False))
     embedding = row[len(_FOUND)] if embeddings else None
     return unpacked(row[0], payload, embedding=embedding, score=score)
 

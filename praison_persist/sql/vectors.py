@@ -6,7 +6,7 @@ They are sent and read as text, such as "[0.5,1]", which drivers of either colou
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,7 +39,7 @@ class Vector(UserDefinedType[list[float]]):
         """Return the type as CREATE TABLE names it."""
         return "VECTOR" if self.dimension is None else f"VECTOR({self.dimension})"
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:  # noqa: ARG002 - the type's interface
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002 - the type's interface
         """Write it as text."""
         return lambda value: "[" + ",".join(map(repr, value)) + "]"
 
@@ -53,7 +53,7 @@ class Vector(UserDefinedType[list[float]]):
         read.type = self
         return read
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002 - the type's interface
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002 - the type's interface
         """Read the text."""
         # SingleStore's client may have parsed it.
         return lambda value: json.loads(value) if isinstance(value, str | bytes) else value

@@ -29,7 +29,7 @@ from sqlalchemy.pool import NullPool
 from praison_persist.sql.schema import tables
 from praison_persist.sql.url import parse_url
 from tests.freezing import freeze, thaw
-from tests.services.singlestore import SingleStore
+from tests.services.singlestore import FUNCTIONS, SingleStore
 
 POSTGRESQL, MARIADB = "postgresql", "mariadb"
 COCKROACHDB, SINGLESTORE = "cockroachdb", "singlestore"
@@ -82,6 +82,9 @@ def scratch(kind: str) -> Iterator[str]:
     if not server:
         with scratch(MARIADB) as mariadb:
             real = sa.make_url(mariadb)
+            with engine(mariadb, database=True).begin() as connection:
+                for function in FUNCTIONS:
+                    connection.exec_driver_sql(function)
             with SingleStore(real.host or "127.0.0.1", real.port or 3306) as imitation:
                 url = real.set(drivername="singlestoredb", host="127.0.0.1", port=imitation.port)
                 yield url.render_as_string(hide_password=False)
@@ -141,12 +144,20 @@ def _emptying(url: str) -> sa.Engine:
 
 
 class OwnPostgres:
-    """A PostgreSQL server that a test may stop, kill and start as it likes."""
+    """A PostgreSQL server that a test may stop, kill and start as it likes.
 
-    def __init__(self, folder: Path, copy_of: OwnPostgres | None = None) -> None:
+    Args:
+        folder: where it keeps its data.
+        copy_of: whose standby it is to be.
+        binaries: the directory of its programs, if not of those installed.
+    """
+
+    def __init__(
+        self, folder: Path, copy_of: OwnPostgres | None = None, *, binaries: Path | None = None
+    ) -> None:
         self._data = folder / "data"
         self._folder = folder
-        self._bin = _postgres_binaries()
+        self._bin = binaries or _postgres_binaries()
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         # PostgreSQL refuses to run as root.

@@ -21,9 +21,10 @@ from sqlalchemy.engine import URL
 from praison_persist._flow import Flow, wait
 from praison_persist.errors import ConfigurationError
 from praison_persist.knowledge.base import AsyncBaseKnowledgeStore, BaseKnowledgeStore
+from praison_persist.knowledge.conditions import condition
 from praison_persist.knowledge.driver import KnowledgeDriver, Page, done
 from praison_persist.knowledge.embedders import Embedder
-from praison_persist.knowledge.filters import And, Filter, Has, Not, Or, Range
+from praison_persist.knowledge.filters import Filter
 from praison_persist.knowledge.terms import exists_term, numbers_of, terms_of
 from praison_persist.knowledge.vectors import pack, score_of, scores, unpack
 from praison_persist.models import KnowledgeCollection, KnowledgeDocument
@@ -32,12 +33,11 @@ from praison_persist.sql.database import AsyncDatabase, Database, OffloadedDatab
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.url import Target, parse_url
+from praison_persist.sql.vectors import PGVECTOR_MAX, pgvector_value
 
 __all__ = ["AsyncSQLKnowledgeStore", "SQLKnowledgeStore"]
 
 DatabaseURL = str | os.PathLike[str] | URL
-
-_VECTOR_MAX = 16_000  # dimensions: pgvector's README, "Vector Type"
 
 
 class SQLDriver(KnowledgeDriver):
@@ -109,7 +109,7 @@ class SQLDriver(KnowledgeDriver):
         if self._measures is None:
             self._measures = bool((yield from wait(self.database.read(ops.has_vectors))))
         search = self._measured if self._measures else self._read
-        if collection.dimension > _VECTOR_MAX:
+        if collection.dimension > PGVECTOR_MAX:
             search = self._read
         found = yield from search(collection, vector, limit, where)
         documents = yield from self.fetch(collection, list(found), embeddings=embeddings)
@@ -128,9 +128,7 @@ class SQLDriver(KnowledgeDriver):
                 ops.nearest, collection.name, vector, distance, _condition(where), limit
             )
         )
-        # pgvector gives 1 - cosine, the distance, and the negative dot product.
-        first, sign = {"cosine": (1, -1), "euclidean": (0, 1), "dot": (0, -1)}[distance]
-        return {each: score_of(distance, first + sign * value) for each, value in found}
+        return {each: score_of(distance, pgvector_value(distance, value)) for each, value in found}
 
     def _read(
         self,
@@ -220,25 +218,13 @@ def _condition(where: Filter | None) -> Callable[[Tables], sa.ColumnElement[bool
 
 
 def _compiled(where: Filter, t: Tables) -> sa.ColumnElement[bool]:
-    match where:
-        case Has(()):
-            return sa.false()
-        case Has(terms):
-            return _has(t, lambda row: [row.c.term.in_(terms)])
-        case Range(key, bounds):
-            return _has(
-                t,
-                lambda row: [
-                    row.c.term == exists_term(key),
-                    *(row.c.number.bool_op(name)(bound) for name, bound in bounds),
-                ],
-            )
-        case And(parts):
-            return sa.and_(*(_compiled(part, t) for part in parts))
-        case Or(parts):
-            return sa.or_(*(_compiled(part, t) for part in parts))
-        case Not(part):
-            return sa.not_(_compiled(part, t))
+    return condition(
+        where,
+        lambda terms: _has(t, lambda row: [row.c.term.in_(terms)]),
+        lambda key, within: _has(
+            t, lambda row: [row.c.term == exists_term(key), within(row.c.number)]
+        ),
+    )
 
 
 def _has(

@@ -39,7 +39,9 @@ R = TypeVar("R")
 class _Core:
     """What both colours share: the target, the tables, and the decision after a failure."""
 
-    def __init__(self, target: Target, options: SQLOptions, *, is_async: bool) -> None:
+    def __init__(
+        self, target: Target, options: SQLOptions, *, is_async: bool, migrated: bool
+    ) -> None:
         self.target = target
         self.options = options
         self.tables: Tables = tables(options.table_prefix, options.schema)
@@ -50,7 +52,7 @@ class _Core:
             *connect_errors(self.driver),
         )
         self.replica = None if options.replica_url is None else Replica(target, options)
-        self._ready = False
+        self._ready = not migrated
         self._closed = False
 
     def __repr__(self) -> str:
@@ -94,10 +96,15 @@ def _closed(target: Target) -> PersistError:
 
 
 class Database(_Core):
-    """Runs operations on a sync driver. Shared by threads."""
+    """Runs operations on a sync driver. Shared by threads.
 
-    def __init__(self, target: Target, options: SQLOptions) -> None:
-        super().__init__(target, options, is_async=False)
+    Args:
+        migrated: check, or create, our tables before the first operation. Operations that keep
+            tables of their own do without.
+    """
+
+    def __init__(self, target: Target, options: SQLOptions, *, migrated: bool = True) -> None:
+        super().__init__(target, options, is_async=False, migrated=migrated)
         self.engines = Engines(target, self.driver, options)
         self._replicas = (
             None if self.replica is None else Engines(self.replica.target, self.driver, options)
@@ -232,10 +239,14 @@ class Database(_Core):
 
 
 class AsyncDatabase(_Core):
-    """Runs operations on an asyncio driver. Shared by tasks, threads and event loops."""
+    """Runs operations on an asyncio driver. Shared by tasks, threads and event loops.
 
-    def __init__(self, target: Target, options: SQLOptions) -> None:
-        super().__init__(target, options, is_async=True)
+    Args:
+        migrated: see `Database`.
+    """
+
+    def __init__(self, target: Target, options: SQLOptions, *, migrated: bool = True) -> None:
+        super().__init__(target, options, is_async=True, migrated=migrated)
         self.engines = AsyncEngines(target, self.driver, options)
         self._replicas = (
             None

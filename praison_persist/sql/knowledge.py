@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.types import UserDefinedType
 
 from praison_persist.errors import ConflictError, NotFoundError
 from praison_persist.sql.conversation import chunks
 from praison_persist.sql.replica import about_all
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.statements import insert_new, insert_or_replace
+from praison_persist.sql.vectors import Vector, has_pgvector, pgvector_distance
 
 __all__ = [
     "clear",
@@ -41,8 +41,6 @@ Where = Callable[[Tables], sa.ColumnElement[bool]]
 _PAGE = 1000  # documents
 _ROWS = 500  # of one INSERT: five columns each stay below the parameters that databases take
 _WITHOUT_EMBEDDING = ("id", "content", "metadata", "content_hash", "created_at")
-# pgvector's README, "Querying": cosine distance, Euclidean distance, negative inner product.
-_OPERATORS = {"cosine": "<=>", "euclidean": "<->", "dot": "<#>"}
 
 
 def names(connection: sa.Connection, t: Tables) -> list[str]:
@@ -161,11 +159,7 @@ def embeddings(
 
 def has_vectors(connection: sa.Connection, t: Tables) -> bool:  # noqa: ARG001 - an operation's form
     """Whether the database measures distances itself: PostgreSQL with the extension vector."""
-    if connection.dialect.name != "postgresql":
-        return False
-    # As text: asyncpg knows no regtype.
-    found = sa.select(sa.cast(sa.func.to_regtype("vector"), sa.Text))
-    return connection.execute(found).scalar() is not None
+    return has_pgvector(connection)
 
 
 def nearest(
@@ -179,23 +173,11 @@ def nearest(
 ) -> list[tuple[str, float]]:
     """Return ids and distances of the nearest documents, measured by the database."""
     c = t.documents.c
-    stored: sa.ColumnElement[Any] = sa.cast(c.embedding, _Vector())
-    wanted = sa.cast(sa.literal("[" + ",".join(map(repr, vector)) + "]", sa.Text), _Vector())
-    measured: sa.Label[float] = stored.op(_OPERATORS[distance], return_type=sa.Double())(
-        wanted
-    ).label("measured")
+    stored = sa.cast(c.embedding, Vector())
+    measured = pgvector_distance(stored, vector, distance).label("measured")
     query = sa.select(c.id, measured).where(*_behind(t, name, where, None))
     rows = connection.execute(query.order_by(measured, c.id).limit(limit))
     return [(row.id, row.measured) for row in rows]
-
-
-class _Vector(UserDefinedType[Any]):
-    """pgvector's type."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_kw: Any) -> str:
-        return "vector"
 
 
 def _behind(

@@ -51,7 +51,11 @@ def insert_or_replace(connection: sa.Connection, table: sa.Table) -> sa.Insert:
 
 def _replace_by_conflict(insert: Any, table: sa.Table) -> sa.Insert:
     key = list(table.primary_key.columns)
-    others = {c.name: insert.excluded[c.name] for c in table.columns if c not in set(key)}
+    others = {
+        c.name: insert.excluded[c.name]
+        for c in table.columns
+        if c not in set(key) and c.computed is None
+    }
     statement: sa.Insert = insert.on_conflict_do_update(index_elements=key, set_=others)
     return statement
 

@@ -1,8 +1,9 @@
 """SingleStore's SQL in front of a real MariaDB, as far as its documentation tells.
 
 Speaks MySQL's protocol, as SingleStore does. What only SingleStore knows (SHARD KEY, SORT KEY) is
-taken out of a statement; what it refuses and MariaDB would accept is refused. How it shards, sorts,
-plans and locks a columnstore is not imitated.
+taken out of a statement, or done with functions that `FUNCTIONS` makes (vectors, JSON); what it
+refuses and MariaDB would accept is refused. How it shards, sorts, plans and locks a columnstore is
+not imitated.
 """
 
 from __future__ import annotations
@@ -46,7 +47,13 @@ _REFUSED = {
     ),
     "LAST_INSERT_ID of an expression": re.compile(r"(?i)\bLAST_INSERT_ID\s*\(\s*[^)\s]"),
 }
+# What stands for vectors in MariaDB is their JSON, of the right length.
+_VECTOR = re.compile(r"(?i)([`\w]+) VECTOR\((\d+)\)( NOT NULL)?")
+_OPERAND = r"((?:`\w+`\.)?`?\w+`?(?:\.`?\w+`?)*|'[^']*')"
 _REWRITTEN = (
+    (re.compile(rf"{_OPERAND} <\*> {_OPERAND}"), r"DOT_PRODUCT(\1, \2)"),
+    (re.compile(rf"{_OPERAND} <-> {_OPERAND}"), r"EUCLIDEAN_DISTANCE(\1, \2)"),
+    (re.compile(r"(?i) :> JSON\b"), ""),
     (re.compile(r"(?i)\bSELECT VERSION\(\)"), f"SELECT '{VERSION.decode()}'"),
     (re.compile(r"@@transaction_isolation\b"), "@@tx_isolation"),  # MySQL's name since 5.7.20
     # Assumed of SingleStore: its binary collation ignores no trailing spaces.
@@ -60,6 +67,30 @@ _REWRITTEN = (
     (
         re.compile(r"(?i)^SET lock_wait_timeout = (\d+)$"),
         r"SET lock_wait_timeout = \1, innodb_lock_wait_timeout = \1",
+    ),
+)
+
+_PAIRS = (
+    "JSON_TABLE(a, '$[*]' COLUMNS (i FOR ORDINALITY, v DOUBLE PATH '$')) x JOIN "
+    "JSON_TABLE(b, '$[*]' COLUMNS (i FOR ORDINALITY, v DOUBLE PATH '$')) y USING (i)"
+)
+# SingleStore reference, "Vector Functions" and "JSON Functions".
+FUNCTIONS = (
+    (
+        "CREATE FUNCTION DOT_PRODUCT(a LONGTEXT, b LONGTEXT) RETURNS DOUBLE DETERMINISTIC "
+        f"RETURN (SELECT SUM(x.v * y.v) FROM {_PAIRS})"
+    ),
+    (
+        "CREATE FUNCTION EUCLIDEAN_DISTANCE(a LONGTEXT, b LONGTEXT) RETURNS DOUBLE DETERMINISTIC "
+        f"RETURN (SELECT SQRT(SUM(POW(x.v - y.v, 2))) FROM {_PAIRS})"
+    ),
+    (
+        "CREATE FUNCTION JSON_ARRAY_CONTAINS_STRING(a LONGTEXT, b LONGTEXT) RETURNS TINYINT "
+        "DETERMINISTIC RETURN JSON_CONTAINS(a, JSON_QUOTE(b))"
+    ),
+    (
+        "CREATE FUNCTION JSON_EXTRACT_DOUBLE(a LONGTEXT, b LONGTEXT) RETURNS DOUBLE DETERMINISTIC "
+        "RETURN JSON_VALUE(a, CONCAT('$.\"', b, '\"'))"
     ),
 )
 
@@ -111,7 +142,8 @@ class SingleStore(TcpProxy):
         if shard is None and _UNIQUE.search(statement) and primary is None:
             raise Refused("unique key without a shard key")
         self._shard_keys[_name(created[1])] = key
-        return _SORT.sub("", _SHARD.sub("", statement))
+        statement = _SORT.sub("", _SHARD.sub("", statement))
+        return _VECTOR.sub(r"\1 LONGTEXT\3 CHECK (JSON_LENGTH(\1) = \2)", statement)
 
     def _shard_key(self, table: str) -> list[str]:
         return self._shard_keys.get(_name(table), [])

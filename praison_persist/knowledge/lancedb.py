@@ -93,7 +93,7 @@ def _place(path: str | os.PathLike[str] | None, uri: str | None) -> str:
     scheme, found, rest = place.partition("://")
     if found and (not rest or "@" in rest):
         raise ConfigurationError(
-            f"The LanceDB URI is of scheme {scheme!r} and names no place, or has credentials, which "
+            f"The LanceDB URI of scheme {scheme!r} names no place, or has credentials, which "
             "belong into storage_options="
         )
     if scheme == "db" and found:

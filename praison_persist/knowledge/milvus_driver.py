@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import grpc
+import grpc  # type: ignore[import-untyped]  # has no types of its own
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
 
 from praison_persist._flow import Flow, wait
@@ -205,14 +205,14 @@ class MilvusDriver(KnowledgeDriver):
 
     def is_transient(self, error: BaseException) -> bool:
         """See KnowledgeDriver.is_transient."""
-        codes = set(_codes(error))
+        codes = _codes(error)
         return not self._is_refused(codes) and (
             bool(codes & (_TRANSIENT | _DOWN)) or bool(getattr(error, "retriable", False))
         )
 
     def translate(self, error: BaseException, action: str) -> PersistError:
         """See KnowledgeDriver.translate."""
-        codes = set(_codes(error))
+        codes = _codes(error)
         if self._is_refused(codes):
             return UnavailableError(
                 f"{self.address}: cannot {action}: the server refuses the token, or what it "
@@ -269,9 +269,13 @@ def _condition(where: Filter | None) -> str:
     return "" if where is None else condition(pushed_down(where))
 
 
-def _codes(error: BaseException | None) -> Iterator[Any]:
-    """Yield the codes of an error and its causes: PyMilvus hides why it could not connect."""
-    while error is not None:
-        code = getattr(error, "code", None)
-        yield code() if callable(code) else code
-        error = error.__cause__
+def _codes(error: BaseException) -> set[Any]:
+    """Return the codes of an error and its causes: PyMilvus hides why it could not connect."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    # PyMilvus raises errors from themselves, so that some are their own cause.
+    while cause is not None and cause not in seen:
+        seen.append(cause)
+        cause = cause.__cause__
+    codes = [getattr(each, "code", None) for each in seen]
+    return {code() if callable(code) else code for code in codes}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-import grpc
+import grpc  # type: ignore[import-untyped]  # has no types of its own
 
 __all__ = ["Refusing"]
 
 
-class Refusing(grpc.GenericRpcHandler):
+class Refusing(grpc.GenericRpcHandler):  # type: ignore[misc]  # untyped, as above
     """Serves in a thread until its block is left.
 
     Attributes:

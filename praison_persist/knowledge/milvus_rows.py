@@ -158,32 +158,33 @@ def keys_in(slot: int, slots: int) -> str:
 def condition(where: Filter) -> str:
     """Return the filter of a filter in which Not is at the leaves.
 
-    Nothing in it has to be quoted: terms are tokens, fields safe keys, the rest numbers.
+    Nothing in it has to be quoted: terms are tokens, fields safe keys, the rest numbers. Each part
+    is in parentheses, as "exists" and "not" bind otherwise in some versions than in others.
     """
     match where:
         case Has(()):
-            return 'id == ""'
+            return '(id == "")'
         case Has(terms):
             return f"array_contains_any(terms, [{_tokens(terms)}])"
         case Range(key, bounds):
             return f"({_there(key)} and {_compared(key, bounds)})"
         case Not(Range(key, bounds)):
-            return f"(not ({_there(key)}) or not ({_compared(key, bounds)}))"
+            return f"((not {_there(key)}) or (not ({_compared(key, bounds)})))"
         case And(parts):
             return "(" + " and ".join(map(condition, parts)) + ")"
         case Or(parts):
             return "(" + " or ".join(map(condition, parts)) + ")"
         case Not(part):
-            return f"(not {condition(part)})"
+            return f"(not ({condition(part)}))"
 
 
 def _there(key: str) -> str:
-    return f'exists numbers["{safe_key(key)}"]'
+    return f'(exists numbers["{safe_key(key)}"])'
 
 
 def _compared(key: str, bounds: Sequence[tuple[str, float]]) -> str:
     place = f'numbers["{safe_key(key)}"]'
-    return " and ".join(f"{place} {name} {bound!r}" for name, bound in bounds)
+    return " and ".join(f"({place} {name} {bound!r})" for name, bound in bounds)
 
 
 def _tokens(terms: Sequence[str]) -> str:

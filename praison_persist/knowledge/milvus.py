@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,6 +27,8 @@ from praison_persist.models import KnowledgeCollection
 __all__ = ["AsyncMilvusKnowledgeStore", "MilvusKnowledgeStore"]
 
 _SCHEMES = ("http", "https", "tcp")
+# Milvus Lite, which is of one process, fails if two of its threads create the same collection.
+_CREATING_IN_FILE = threading.Lock()
 
 
 class MilvusKnowledgeStore(BaseKnowledgeStore):
@@ -63,7 +67,8 @@ class MilvusKnowledgeStore(BaseKnowledgeStore):
         clients: PerProcess[Any] = PerProcess(place.connect, lambda client: client.close())
 
         def create(collection: KnowledgeCollection) -> None:
-            create_collection(clients.get(), collection, timeout)
+            with place.creating:
+                create_collection(clients.get(), collection, timeout)
 
         retry = RetryPolicy(max_retries, retry_delay)
         driver = MilvusDriver(clients, create, place.address, timeout, retry, time.sleep)
@@ -94,11 +99,12 @@ class AsyncMilvusKnowledgeStore(AsyncBaseKnowledgeStore):
 
         def create(collection: KnowledgeCollection) -> None:
             # PyMilvus's async client waits for an index with a call that Milvus Lite has not.
-            client = place.connect()
-            try:
-                create_collection(client, collection, timeout)
-            finally:
-                client.close()
+            with place.creating:
+                client = place.connect()
+                try:
+                    create_collection(client, collection, timeout)
+                finally:
+                    client.close()
 
         retry = RetryPolicy(max_retries, retry_delay)
         driver = MilvusDriver(
@@ -118,6 +124,7 @@ class _Place:
 
     Attributes:
         address: for messages; without credentials.
+        creating: held while a collection is created.
     """
 
     address: str
@@ -125,6 +132,7 @@ class _Place:
     token: str
     db_name: str
     timeout: float
+    creating: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     def connect(self) -> Any:
         """Return a connected client."""
@@ -180,7 +188,7 @@ def _file(path: str, token: str | None, db_name: str | None, timeout: float) -> 
         )
     if token or db_name:
         raise ConfigurationError("A file of Milvus Lite has neither token= nor db_name=")
-    return _Place(f"milvus at {path}", path, "", "", timeout)
+    return _Place(f"milvus at {path}", path, "", "", timeout, _CREATING_IN_FILE)
 
 
 def _server(url: str, token: str | None, db_name: str | None, timeout: float) -> _Place:

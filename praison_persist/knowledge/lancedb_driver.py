@@ -219,7 +219,8 @@ class LanceDBDriver(KnowledgeDriver):
         table = await self._table(collection.name)
         if not any(each.columns == ["content"] for each in await table.list_indices()):
             await self._index_words(table)  # the one who created the table did not come so far
-        found = table.query().nearest_to_text(MatchQuery(text, "content")).limit(limit)
+        words: Any = MatchQuery
+        found = table.query().nearest_to_text(words(text, "content")).limit(limit)
         found = found.select([*_COLUMNS, "_score"])
         documents = await _documents(_restricted(found, where), lambda row: float(row["_score"]))
         return sorted(documents, key=lambda each: (-(each.score or 0.0), each.id))

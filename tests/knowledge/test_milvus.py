@@ -33,17 +33,21 @@ from praison_persist.knowledge.milvus import (  # noqa: E402 - as above
 from tests.services.milvus import Refusing  # noqa: E402 - as above
 
 
+# Milvus Lite does not close the log of a collection that is dropped.
+pytestmark = pytest.mark.filterwarnings("ignore:.*wal_data:pytest.PytestUnraisableExceptionWarning")
+
+
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, MilvusClient]]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
     """A client of the module's file: Milvus Lite keeps a server for each until the process ends."""
     path = str(tmp_path_factory.mktemp("milvus") / "knowledge.db")
-    client = MilvusClient(path, dedicated=True)
+    client: Any = MilvusClient(path, dedicated=True)
     yield path, client
     client.close()
 
 
 @pytest.fixture
-def file(client: tuple[str, MilvusClient]) -> Iterator[str]:
+def file(client: tuple[str, Any]) -> Iterator[str]:
     path, opened = client
     yield path
     for name in opened.list_collections():
@@ -79,9 +83,7 @@ class TestCollections:
             assert (described.distance, described.metadata) == ("dot", {"by": "me"})
             assert [each.content for each in store.get("Docs", ["a"])] == ["text"]
 
-    def test_collections_of_others_are_left_alone(
-        self, file: str, client: tuple[str, MilvusClient]
-    ) -> None:
+    def test_collections_of_others_are_left_alone(self, file: str, client: tuple[str, Any]) -> None:
         client[1].create_collection("theirs", dimension=4)
         client[1].create_collection("praison_docs", dimension=4)
         with MilvusKnowledgeStore(file) as store:

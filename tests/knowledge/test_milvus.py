@@ -32,7 +32,6 @@ from praison_persist.knowledge.milvus import (  # noqa: E402 - as above
 )
 from tests.services.milvus import Refusing  # noqa: E402 - as above
 
-
 # Milvus Lite does not close the log of a collection that is dropped.
 pytestmark = pytest.mark.filterwarnings("ignore:.*wal_data:pytest.PytestUnraisableExceptionWarning")
 

@@ -38,8 +38,83 @@ if TYPE_CHECKING:
     from praison_persist.errors import UnavailableError as UnavailableError
     from praison_persist.errors import UnknownBackendError as UnknownBackendError
     from praison_persist.errors import UnsupportedError as UnsupportedError
+    from praison_persist.knowledge.cassandra import (
+        CassandraKnowledgeStore as CassandraKnowledgeStore,
+    )
+    from praison_persist.knowledge.chroma import ChromaKnowledgeStore as ChromaKnowledgeStore
+    from praison_persist.knowledge.clickhouse import (
+        AsyncClickHouseKnowledgeStore as AsyncClickHouseKnowledgeStore,
+    )
+    from praison_persist.knowledge.clickhouse import (
+        ClickHouseKnowledgeStore as ClickHouseKnowledgeStore,
+    )
+    from praison_persist.knowledge.cosmosdb import (
+        AsyncCosmosDBKnowledgeStore as AsyncCosmosDBKnowledgeStore,
+    )
+    from praison_persist.knowledge.cosmosdb import CosmosDBKnowledgeStore as CosmosDBKnowledgeStore
+    from praison_persist.knowledge.couchbase import (
+        CouchbaseKnowledgeStore as CouchbaseKnowledgeStore,
+    )
+    from praison_persist.knowledge.lancedb import (
+        AsyncLanceDBKnowledgeStore as AsyncLanceDBKnowledgeStore,
+    )
+    from praison_persist.knowledge.lancedb import LanceDBKnowledgeStore as LanceDBKnowledgeStore
+    from praison_persist.knowledge.langchain import (
+        LangChainKnowledgeStore as LangChainKnowledgeStore,
+    )
+    from praison_persist.knowledge.lightrag import LightRAGKnowledgeStore as LightRAGKnowledgeStore
+    from praison_persist.knowledge.llamaindex import (
+        LlamaIndexKnowledgeStore as LlamaIndexKnowledgeStore,
+    )
+    from praison_persist.knowledge.milvus import (
+        AsyncMilvusKnowledgeStore as AsyncMilvusKnowledgeStore,
+    )
+    from praison_persist.knowledge.milvus import MilvusKnowledgeStore as MilvusKnowledgeStore
+    from praison_persist.knowledge.mongodb_vector import (
+        AsyncMongoDBVectorKnowledgeStore as AsyncMongoDBVectorKnowledgeStore,
+    )
+    from praison_persist.knowledge.mongodb_vector import (
+        MongoDBVectorKnowledgeStore as MongoDBVectorKnowledgeStore,
+    )
+    from praison_persist.knowledge.pgvector import (
+        AsyncPGVectorKnowledgeStore as AsyncPGVectorKnowledgeStore,
+    )
+    from praison_persist.knowledge.pgvector import PGVectorKnowledgeStore as PGVectorKnowledgeStore
+    from praison_persist.knowledge.pinecone import (
+        AsyncPineconeKnowledgeStore as AsyncPineconeKnowledgeStore,
+    )
+    from praison_persist.knowledge.pinecone import PineconeKnowledgeStore as PineconeKnowledgeStore
+    from praison_persist.knowledge.qdrant import (
+        AsyncQdrantKnowledgeStore as AsyncQdrantKnowledgeStore,
+    )
+    from praison_persist.knowledge.qdrant import QdrantKnowledgeStore as QdrantKnowledgeStore
+    from praison_persist.knowledge.redis import AsyncRedisKnowledgeStore as AsyncRedisKnowledgeStore
+    from praison_persist.knowledge.redis import RedisKnowledgeStore as RedisKnowledgeStore
+    from praison_persist.knowledge.singlestore_vector import (
+        SingleStoreVectorKnowledgeStore as SingleStoreVectorKnowledgeStore,
+    )
     from praison_persist.knowledge.sql import AsyncSQLKnowledgeStore as AsyncSQLKnowledgeStore
     from praison_persist.knowledge.sql import SQLKnowledgeStore as SQLKnowledgeStore
+    from praison_persist.knowledge.surrealdb_vector import (
+        AsyncSurrealDBKnowledgeStore as AsyncSurrealDBKnowledgeStore,
+    )
+    from praison_persist.knowledge.surrealdb_vector import (
+        SurrealDBKnowledgeStore as SurrealDBKnowledgeStore,
+    )
+    from praison_persist.knowledge.upstash_vector import (
+        AsyncUpstashVectorKnowledgeStore as AsyncUpstashVectorKnowledgeStore,
+    )
+    from praison_persist.knowledge.upstash_vector import (
+        UpstashVectorKnowledgeStore as UpstashVectorKnowledgeStore,
+    )
+    from praison_persist.knowledge.valkey import (
+        AsyncValkeyKnowledgeStore as AsyncValkeyKnowledgeStore,
+    )
+    from praison_persist.knowledge.valkey import ValkeyKnowledgeStore as ValkeyKnowledgeStore
+    from praison_persist.knowledge.weaviate import (
+        AsyncWeaviateKnowledgeStore as AsyncWeaviateKnowledgeStore,
+    )
+    from praison_persist.knowledge.weaviate import WeaviateKnowledgeStore as WeaviateKnowledgeStore
     from praison_persist.knowledge_protocols import AsyncKnowledgeStore as AsyncKnowledgeStore
     from praison_persist.knowledge_protocols import KnowledgeCapability as KnowledgeCapability
     from praison_persist.knowledge_protocols import KnowledgeStore as KnowledgeStore
@@ -141,7 +216,27 @@ _NAMES = {
         "UnknownBackendError",
         "UnsupportedError",
     ),
+    "knowledge.cassandra": ("CassandraKnowledgeStore",),
+    "knowledge.chroma": ("ChromaKnowledgeStore",),
+    "knowledge.clickhouse": ("AsyncClickHouseKnowledgeStore", "ClickHouseKnowledgeStore"),
+    "knowledge.cosmosdb": ("AsyncCosmosDBKnowledgeStore", "CosmosDBKnowledgeStore"),
+    "knowledge.couchbase": ("CouchbaseKnowledgeStore",),
+    "knowledge.lancedb": ("AsyncLanceDBKnowledgeStore", "LanceDBKnowledgeStore"),
+    "knowledge.langchain": ("LangChainKnowledgeStore",),
+    "knowledge.lightrag": ("LightRAGKnowledgeStore",),
+    "knowledge.llamaindex": ("LlamaIndexKnowledgeStore",),
+    "knowledge.milvus": ("AsyncMilvusKnowledgeStore", "MilvusKnowledgeStore"),
+    "knowledge.mongodb_vector": ("AsyncMongoDBVectorKnowledgeStore", "MongoDBVectorKnowledgeStore"),
+    "knowledge.pgvector": ("AsyncPGVectorKnowledgeStore", "PGVectorKnowledgeStore"),
+    "knowledge.pinecone": ("AsyncPineconeKnowledgeStore", "PineconeKnowledgeStore"),
+    "knowledge.qdrant": ("AsyncQdrantKnowledgeStore", "QdrantKnowledgeStore"),
+    "knowledge.redis": ("AsyncRedisKnowledgeStore", "RedisKnowledgeStore"),
+    "knowledge.singlestore_vector": ("SingleStoreVectorKnowledgeStore",),
     "knowledge.sql": ("AsyncSQLKnowledgeStore", "SQLKnowledgeStore"),
+    "knowledge.surrealdb_vector": ("AsyncSurrealDBKnowledgeStore", "SurrealDBKnowledgeStore"),
+    "knowledge.upstash_vector": ("AsyncUpstashVectorKnowledgeStore", "UpstashVectorKnowledgeStore"),
+    "knowledge.valkey": ("AsyncValkeyKnowledgeStore", "ValkeyKnowledgeStore"),
+    "knowledge.weaviate": ("AsyncWeaviateKnowledgeStore", "WeaviateKnowledgeStore"),
     "knowledge_protocols": ("AsyncKnowledgeStore", "KnowledgeCapability", "KnowledgeStore"),
     "lifecycle": ("History",),
     "models": (

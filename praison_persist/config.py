@@ -58,6 +58,13 @@ _SCHEMES = {
     "sqlite+libsql": "turso",
 }
 _HOSTS = {".turso.io": "turso"}  # what serves a URL of http or https
+_KNOWLEDGE_PLACES = {  # what is in host and port of a URL of http or https
+    "qdrant": "qdrant",
+    ":6333": "qdrant",
+    "weaviate": "weaviate",
+    "upstash.io": "upstash_vector",
+}
+_ACCOUNT = "AccountEndpoint="  # begins a connection string of Azure Cosmos DB
 
 _registries: dict[str, StoreRegistry] = {}
 _lock = threading.Lock()
@@ -91,9 +98,10 @@ def detect_backend(url: str, *, kind: str = "conversation") -> str:
     registry = get_default_registry(kind)
     scheme, separator, _ = url.partition("://")
     name = scheme.lower().partition("+")[0] if separator else ""
+    if kind == "knowledge" and url.startswith(_ACCOUNT):
+        return "cosmosdb"
     if name in ("http", "https"):
-        host = urlsplit(url).hostname or ""
-        name = next((found for end, found in _HOSTS.items() if host.endswith(end)), name)
+        name = _served(url, kind, name)
     if kind == "conversation":
         if not separator:
             _check_path(url)
@@ -106,6 +114,17 @@ def detect_backend(url: str, *, kind: str = "conversation") -> str:
         f"Unable to infer a {kind} backend from the scheme {scheme!r}. "
         f"Known: {known}; or name a registered one with {kind}_backend="
     )
+
+
+def _served(url: str, kind: str, otherwise: str) -> str:
+    """Return the backend that a URL of http or https means."""
+    if kind == "knowledge":
+        place = urlsplit(url).netloc.rpartition("@")[2].lower()
+        found = (name for part, name in _KNOWLEDGE_PLACES.items() if part in place)
+    else:
+        host = urlsplit(url).hostname or ""
+        found = (name for end, name in _HOSTS.items() if host.endswith(end))
+    return next(found, otherwise)
 
 
 def _check_path(url: str) -> None:

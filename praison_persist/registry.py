@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Backend:
     Attributes:
         path: "module:attribute" of its factory; imported when first created.
         extra: of this package, that installs what it needs.
+        from_url: "module:function" that returns the factory's options for a URL; none: the factory
+            takes it as `url`.
         title: what people call it.
         tested: of a backend that has two rows, one for each colour, the first says it for both.
     """
@@ -48,6 +51,7 @@ class Backend:
     path: str
     aliases: tuple[str, ...] = ()
     extra: str = ""
+    from_url: str = ""
     title: str = ""
     tested: Tested | None = None
 
@@ -259,9 +263,27 @@ class StoreRegistry(PluginRegistry[Callable[..., Any]]):
 def _loader(row: Backend) -> Callable[[], Callable[..., Any]]:
     def loader() -> Callable[..., Any]:
         factory: Callable[..., Any] = load(row.path, name=row.name, extra=row.extra)
-        return factory
+        return _with_url(factory, row) if row.from_url else factory
 
     return loader
+
+
+def _with_url(factory: Callable[..., Any], row: Backend) -> Callable[..., Any]:
+    """Return the factory, which also takes a `url` and gets the options that it stands for."""
+
+    @functools.wraps(factory)
+    def with_url(*args: Any, url: str | None = None, **options: Any) -> Any:
+        if url is None:
+            return factory(*args, **options)
+        given = load(row.from_url, name=row.name)(url)
+        twice = sorted(given.keys() & options.keys())
+        if twice:
+            raise ConfigurationError(
+                f"{row.name}: the URL says {', '.join(twice)} already; leave it out of the options"
+            )
+        return factory(*args, **given, **options)
+
+    return with_url
 
 
 def _load_entry_point(point: EntryPoint) -> Any:

@@ -7,9 +7,8 @@ from math import hypot, sqrt
 from typing import Any
 
 from praison_persist.knowledge.filters import And, Filter, Has, Not, Or, Range, pushed_down
-from praison_persist.knowledge.finite import all_terms_of, finite_numbers_of, infinite_in
 from praison_persist.knowledge.payload import packed, unpacked
-from praison_persist.knowledge.terms import exists_term, token
+from praison_persist.knowledge.terms import exists_term, numbers_of, terms_of, token
 from praison_persist.knowledge.vectors import score_of
 from praison_persist.models import KnowledgeCollection, KnowledgeDocument
 
@@ -41,8 +40,8 @@ def record_of(document: KnowledgeDocument, length: float) -> dict[str, Any]:
         "created_at": repr(document.created_at),  # what reads JSON may round
         "length": repr(length),
     }
-    numbers = finite_numbers_of(document.metadata)
-    terms = [*all_terms_of(document.metadata), *map(_number_term, numbers)]
+    numbers = numbers_of(document.metadata)
+    terms = [*terms_of(document.metadata), *map(_number_term, numbers)]
     if terms:
         record[_TERMS] = terms
     return record | {_number(key): number for key, number in numbers.items()}
@@ -93,13 +92,11 @@ def _compiled(where: Filter) -> dict[str, Any]:
             )
         case Range(key, bounds):
             limits = [{_number(key): {_OPERATORS[name]: bound}} for name, bound in bounds]
-            return _joined("$or", [_joined("$and", limits), _compiled(infinite_in(where))])
-        case Not(Range(key, bounds) as part):
+            return _joined("$and", limits)
+        case Not(Range(key, bounds)):
             # A document without the number is neither within nor beyond.
             beyond = [{_number(key): {_OPPOSITES[name]: bound}} for name, bound in bounds]
-            infinite = infinite_in(part).terms
-            neither = Not(Has((_number_term(key), *infinite)))
-            return _joined("$or", [*beyond, _compiled(neither)])
+            return _joined("$or", [*beyond, _compiled(Not(Has((_number_term(key),))))])
         case And(parts):
             return _joined("$and", [_compiled(part) for part in parts])
         case Or(parts):

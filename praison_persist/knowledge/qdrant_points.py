@@ -10,9 +10,8 @@ from uuid import UUID, uuid5
 from qdrant_client import models
 
 from praison_persist.knowledge.filters import And, Filter, Has, Not, Or, Range
-from praison_persist.knowledge.finite import all_terms_of, finite_numbers_of, infinite_in
 from praison_persist.knowledge.payload import packed, unpacked
-from praison_persist.knowledge.terms import exists_term
+from praison_persist.knowledge.terms import exists_term, numbers_of, terms_of
 from praison_persist.knowledge.vectors import score_of
 from praison_persist.models import KnowledgeCollection, KnowledgeDocument
 
@@ -74,13 +73,13 @@ def point_of(collection: KnowledgeCollection, document: KnowledgeDocument) -> mo
     (point,) = point_ids([document.id])
     vector = document.embedding or ()
     length = length_of(collection, vector)
-    numbers = finite_numbers_of(document.metadata)
+    numbers = numbers_of(document.metadata)
     payload = {
         **packed(document),
         "id": document.id,
         "created_at": repr(document.created_at),  # what reads JSON may round
         "length": repr(length),
-        _TERMS: all_terms_of(document.metadata),
+        _TERMS: terms_of(document.metadata),
         _NUMBERS: [{"key": exists_term(key), "value": value} for key, value in numbers.items()],
     }
     return models.PointStruct(id=point, vector=scaled(vector, length), payload=payload)
@@ -121,8 +120,7 @@ def _compiled(where: Filter) -> Any:
                 for name, bound in bounds
             ]
             inner = models.Filter(must=[_match("key", [exists_term(key)]), *limits])
-            nested = models.NestedCondition(nested=models.Nested(key=_NUMBERS, filter=inner))
-            return models.Filter(should=[nested, _compiled(infinite_in(where))])
+            return models.NestedCondition(nested=models.Nested(key=_NUMBERS, filter=inner))
         case And(parts):
             return models.Filter(must=[_compiled(part) for part in parts])
         case Or(parts):

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from praison_persist.errors import ConfigurationError
 
-__all__ = ["URLParts", "given_once", "url_parts"]
+__all__ = ["URLParts", "url_parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +71,3 @@ def _place(place: str, form: str) -> tuple[str, int | None]:
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= 65_535):  # noqa: PLR2004 - of TCP
         raise ConfigurationError(f"{form}: the port cannot be {port!r}")
     return unquote(host), int(port) if port else None
-
-
-def given_once(url: str | None, vendor: str, **others: object) -> None:
-    """Refuse arguments beside a URL, which would say the same in another way.
-
-    Raises:
-        ConfigurationError: names them.
-    """
-    beside = [name for name, value in others.items() if value is not None]
-    if url is not None and beside:
-        raise ConfigurationError(
-            f"{vendor}: url= says all of {', '.join(beside)}=; give one of them"
-        )

@@ -107,7 +107,7 @@ def detect_backend(url: str, *, kind: str = "conversation") -> str:
             _check_path(url)
             return "sqlite"  # a path, or ":memory:"
         name = _SCHEMES.get(scheme.lower()) or _SCHEMES.get(name, name)
-    if registry.has(name):
+    if name and registry.has(name):
         return name
     known = sorted({*(_SCHEMES if kind == "conversation" else ()), *registry.list_all_names()})
     raise ConfigurationError(

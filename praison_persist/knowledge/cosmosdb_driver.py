@@ -9,7 +9,6 @@ is, while reading the properties of containers is limited to few a second for a 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +49,6 @@ _PAGE = 500
 _TRANSIENT = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
 _TOO_LARGE = 413
-_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,11 +342,7 @@ def _item(document: KnowledgeDocument) -> dict[str, Any]:
         **packed(document),
         "created_at": repr(document.created_at),
         "terms": terms_of(document.metadata),
-        # JSON has no infinity.
-        "numbers": {
-            safe_key(key): min(max(number, -_LARGEST), _LARGEST)
-            for key, number in numbers_of(document.metadata).items()
-        },
+        "numbers": {safe_key(key): number for key, number in numbers_of(document.metadata).items()},
         "embedding": list(document.embedding or ()),
     }
 

@@ -8,7 +8,6 @@ a collection that is not there would wait for it until the timeout.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -59,7 +58,6 @@ REGISTER, _PREFIX = "praison-collections", "praison-k-"
 # docs.couchbase.com, "Vector Functions": VECTOR_DISTANCE is smaller the nearer, with each of them.
 _METRICS = {"cosine": "COSINE", "euclidean": "EUCLIDEAN", "dot": "DOT"}
 _PAGE = 500
-_LARGEST = sys.float_info.max
 _TRANSIENT = (
     TimeoutException,
     UnAmbiguousTimeoutException,
@@ -335,11 +333,7 @@ def _value(document: KnowledgeDocument) -> dict[str, Any]:
         **packed(document),
         "created_at": repr(document.created_at),
         "terms": terms_of(document.metadata),
-        # JSON has no infinity.
-        "numbers": {
-            safe_key(key): min(max(number, -_LARGEST), _LARGEST)
-            for key, number in numbers_of(document.metadata).items()
-        },
+        "numbers": {safe_key(key): number for key, number in numbers_of(document.metadata).items()},
         "embedding": list(document.embedding or ()),
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from math import sqrt
 from typing import Any
@@ -110,9 +109,7 @@ def row_of(document: KnowledgeDocument) -> dict[str, Any]:
         "content": _pieces(payload["content"]),
         "metadata": _pieces(payload["metadata"]),
         "terms": [token(each) for each in terms],
-        "numbers": {
-            safe_key(key): _finite(number) for key, number in numbers_of(document.metadata).items()
-        },
+        "numbers": {safe_key(key): number for key, number in numbers_of(document.metadata).items()},
     }
     for name in ("content", "metadata", "terms"):
         if len(row[name]) > _ELEMENTS_MAX:
@@ -138,11 +135,6 @@ def document_of(
 def _pieces(text: str) -> list[str]:
     """Return the text as strings that each fit into an element."""
     return [text[begin : begin + _PIECE] for begin in range(0, len(text), _PIECE)]
-
-
-def _finite(number: float) -> float:
-    """Return the number as JSON can hold it: an integer beyond all doubles as the largest one."""
-    return min(sys.float_info.max, max(-sys.float_info.max, number))
 
 
 def keys_in(slot: int, slots: int) -> str:

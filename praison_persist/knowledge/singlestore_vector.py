@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any
@@ -88,13 +87,9 @@ class SingleStoreVectorLayout(Layout):
 
     def filter_values(self, terms: Sequence[str], numbers: Mapping[str, float]) -> dict[str, Any]:
         """See Layout.filter_values. As tokens: no rule of quoting or comparing text matters."""
-        largest = sys.float_info.max  # JSON has no infinity
-        bounded = {
-            token(key): max(-largest, min(number, largest)) for key, number in numbers.items()
-        }
         return {
             "terms": json.dumps([token(each) for each in terms]),
-            "numbers": json.dumps(bounded),
+            "numbers": json.dumps({token(key): number for key, number in numbers.items()}),
         }
 
     def has(self, table: sa.Table, terms: Sequence[str]) -> sa.ColumnElement[bool]:

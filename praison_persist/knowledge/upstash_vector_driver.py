@@ -57,7 +57,6 @@ _METADATA_BYTES = 48_000
 _FILTER_CHARACTERS = 1000  # what a request may have is not documented
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _POLL_S = (0.02, 1.0)  # the first wait for the index, and the longest
-_LARGEST = 1.7976931348623157e308
 _ALWAYS = "all"  # a term of each document, so that none is without terms
 _REFUSED = ("unauthorized", "forbidden", "auth token")
 _OPPOSITE = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
@@ -409,11 +408,7 @@ def _record(document: KnowledgeDocument) -> dict[str, Any]:
     what = f"The document {document.id!r}"
     metadata = {
         "terms": [_ALWAYS, *map(token, terms_of(document.metadata))],
-        # An infinity, of an int beyond all doubles, is no JSON; the largest double compares alike.
-        **{
-            f"n_{safe_key(key)}": max(-_LARGEST, min(_LARGEST, number))
-            for key, number in numbers_of(document.metadata).items()
-        },
+        **{f"n_{safe_key(key)}": number for key, number in numbers_of(document.metadata).items()},
     }
     if len(dumps(metadata)) > _METADATA_BYTES:
         raise InvalidDataError(

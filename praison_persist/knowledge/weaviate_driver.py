@@ -66,7 +66,6 @@ _DISTANCES = {
 _PAYLOAD = ["doc_id", "content", "metadata", "content_hash", "created_at"]
 _IDS = uuid.UUID("0b7d7d24-54a5-5a9c-8f0e-0f5a3f1f7c11")  # the namespace of documents' UUIDs
 _PAGE = 200
-_LARGEST = 1.7976931348623157e308
 _BAD_REQUEST = 422
 _NOT_FOUND = 404
 _TOO_MANY = 429
@@ -410,11 +409,7 @@ def _object(document: KnowledgeDocument) -> Any:
             *map(token, terms_of(document.metadata)),
             *map(_marker, numbers),
         ],
-        # An infinity, of an int beyond all doubles, is no JSON; the largest double compares alike.
-        **{
-            f"n_{safe_key(key)}": max(-_LARGEST, min(_LARGEST, number))
-            for key, number in numbers.items()
-        },
+        **{f"n_{safe_key(key)}": number for key, number in numbers.items()},
     }
     return DataObject(properties=properties, uuid=object_id(document.id), vector=document.embedding)
 

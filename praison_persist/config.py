@@ -111,9 +111,14 @@ def detect_backend(url: str, *, kind: str = "conversation") -> str:
         return name
     known = sorted({*(_SCHEMES if kind == "conversation" else ()), *registry.list_all_names()})
     raise ConfigurationError(
-        f"Unable to infer a {kind} backend from the scheme {scheme!r}. "
+        f"Unable to infer a {kind} backend from {_said(scheme, separator)}. "
         f"Known: {known}; or name a registered one with {kind}_backend="
     )
+
+
+def _said(scheme: str, separator: str) -> str:
+    # What is no URL may be anything, a password too.
+    return f"the scheme {scheme!r}" if separator else "what is no URL"
 
 
 def _served(url: str, kind: str, otherwise: str) -> str:

@@ -151,7 +151,7 @@ class TestLayout:
         with ChromaKnowledgeStore(persistent=False) as store:
             store.create_collection("docs", 4)
             store.insert("docs", _large(20))
-            many = list(range(10, 3000))
+            many = list(range(10, 1010))
             assert store.count("docs", {"n": {"$in": many}}) == 10
             assert store.count("docs", {"n": {"$nin": many}}) == 10
             store.delete_collection("docs")

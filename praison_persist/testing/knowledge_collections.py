@@ -119,16 +119,6 @@ class CollectionContract(KnowledgeContract):
                 use(store, "nowhere")
         assert store.list_collections() == []
 
-    @pytest.mark.parametrize(
-        "name", ["", "a-b", "a b", "a'b", 'a"b', "ä", "a.b", "x" * 49, None, 1]
-    )
-    def test_names_that_cannot_be_are_refused(self, store: KnowledgeStore, name: Any) -> None:
-        with pytest.raises(InvalidDataError, match="name of a collection"):
-            store.create_collection(name, DIMENSION)
-        for use in _USES:
-            with pytest.raises(InvalidDataError, match="name of a collection"):
-                use(store, name)
-
     def test_what_cannot_be_is_refused(self, store: KnowledgeStore) -> None:
         names: list[Any] = ["", "a-b", "a b", "a'b", 'a"b', "ä", "a.b", "x" * 49, None, 1]
         for name in names:

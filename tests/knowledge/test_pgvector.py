@@ -77,7 +77,7 @@ class _SQL:
     @pytest.fixture
     def url(self, sql_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         """Nothing is measured by the store: the database does."""
-        monkeypatch.delattr("praison_persist.knowledge.sql.scores")
+        monkeypatch.delattr("praison_persist.sql.knowledge.embeddings")
         yield sql_database
         empty(sql_database)
 

@@ -196,21 +196,21 @@ class TestLayout:
     def test_a_collection_that_changed_meanwhile(
         self, port: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stale = KnowledgeCollection("docs", 4)
+        stale = KnowledgeCollection("changing", 4)
         for store in (
             ChromaKnowledgeStore(host="127.0.0.1", port=port),
             ChromaKnowledgeStore(persistent=False),
         ):
             with store:
                 monkeypatch.setattr(store.driver, "look_up", lambda _: done(stale))
-                with pytest.raises(NotFoundError, match="praison-docs-docs"):
-                    store.count("docs")
-                assert store.delete_collection("docs")
+                with pytest.raises(NotFoundError, match="praison-changing-changing"):
+                    store.count("changing")
+                assert store.delete_collection("changing")
                 monkeypatch.setattr(store.driver, "look_up", lambda _: done(None))
-                store.create_collection("docs", 4)
-                store.create_collection("docs", 4)
+                store.create_collection("changing", 4)
+                store.create_collection("changing", 4)
                 monkeypatch.undo()
-                assert store.delete_collection("docs")
+                assert store.delete_collection("changing")
 
     def test_in_asyncio_it_works_in_threads(self, port: int) -> None:
         async def work() -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from praison_persist.sql import migrate
 from praison_persist.sql.stores import SQLConversationStore
 
 from .open_engines import open_engines
@@ -53,10 +54,22 @@ def singlestore_database() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def own_sqld(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sqld]:
-    """A libSQL server of this module, running when a test begins."""
-    with sqld(tmp_path_factory.mktemp("sqld")) as server:
+@pytest.fixture(scope="session")
+def sqld_template(tmp_path_factory: pytest.TempPathFactory) -> Sqld:
+    """A libSQL server that has ended, with empty tables in its folder."""
+    with sqld(tmp_path_factory.mktemp("sqld") / "template") as server:
+        migrate.upgrade(server.url)
+    return server
+
+
+@pytest.fixture
+def own_sqld(sqld_template: Sqld) -> Iterator[Sqld]:
+    """A libSQL server of this test, with empty tables.
+
+    Its own: sqld 0.24 may come to hang where several write while it writes its log back, which
+    begins at four megabytes.
+    """
+    with sqld_template.copy() as server:
         yield server
 
 

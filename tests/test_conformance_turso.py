@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from praison_persist.errors import InvalidDataError
 from praison_persist.protocols import ConversationStore
 
 from .conformance import AsyncConversations, AsyncRuns, SyncConversations, SyncRuns
-from .servers import empty
 from .services.sqld import Sqld
 
 
 class _Server:
     @pytest.fixture
-    def url(self, own_sqld: Sqld) -> Iterator[str]:
-        yield own_sqld.url
-        empty(own_sqld.url)
+    def url(self, own_sqld: Sqld) -> str:
+        return own_sqld.url
 
     @pytest.mark.xfail(
         strict=True, raises=InvalidDataError, reason="sqld limits a row to 5 MiB; here are six"

@@ -203,7 +203,7 @@ class TestLayout:
         ):
             with store:
                 monkeypatch.setattr(store.driver, "look_up", lambda _: done(stale))
-                with pytest.raises(NotFoundError, match="praison-changing-changing"):
+                with pytest.raises(NotFoundError, match="praison-changing-docs"):
                     store.count("changing")
                 assert store.delete_collection("changing")
                 monkeypatch.setattr(store.driver, "look_up", lambda _: done(None))

@@ -110,9 +110,8 @@ class TestSingleStore(_Sync):
 
 class TestLibSQL(_Sync):
     @pytest.fixture
-    def url(self, own_sqld: Sqld) -> Iterator[str]:
-        yield own_sqld.url
-        empty(own_sqld.url)
+    def url(self, own_sqld: Sqld) -> str:
+        return own_sqld.url
 
 
 def test_without_numpy_scores_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -28,11 +29,19 @@ class Sqld(OwnProcess):
         folder: where it keeps its database.
         options: more of its command line.
         primary: of which it is to be a replica.
+        ports: of HTTP and of gRPC; others' if there are none.
     """
 
-    def __init__(self, folder: Path, *options: str | Path, primary: Sqld | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str | Path,
+        primary: Sqld | None = None,
+        ports: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
-        self.port, self._rpc = free_port(), free_port()
+        self._folder = folder
+        self.port, self._rpc = ports or (free_port(), free_port())
         roles: Sequence[str | Path] = ("--grpc-listen-addr", f"127.0.0.1:{self._rpc}")
         if primary is not None:
             roles = ("--primary-grpc-url", f"http://127.0.0.1:{primary._rpc}")
@@ -51,6 +60,22 @@ class Sqld(OwnProcess):
         """Start the server and wait until it answers."""
         self._run(self._command)
         self._wait_until(self._answers)
+
+    @contextmanager
+    def copy(self) -> Iterator[Sqld]:
+        """Yield a server that runs on a copy of this one's data, which is deleted afterwards.
+
+        It has the ports of this one, which must not run.
+        """
+        folder = self._folder.with_name("copy")
+        shutil.copytree(self._folder, folder)
+        server = Sqld(folder, ports=(self.port, self._rpc))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+            shutil.rmtree(folder)
 
     def _answers(self) -> bool:
         try:

@@ -72,9 +72,8 @@ class _CockroachDB:
 
 class _LibSQL:
     @pytest.fixture
-    def url(self, own_sqld: Sqld) -> Iterator[str]:
-        yield own_sqld.url
-        empty(own_sqld.url)
+    def url(self, own_sqld: Sqld) -> str:
+        return own_sqld.url
 
 
 class TestSQLite(_SQLite, _Sync):

@@ -105,6 +105,8 @@ def told(error: BaseException) -> str:
 def test_threads_tasks_and_processes_share_a_session(url: str) -> None:
     """A write of any of them is lost, doubled or out of order, or an error reaches its caller."""
     done = threading.Event()
+    # See docs/turso.md: sqld may hang if its log reaches four megabytes meanwhile.
+    of_thread, of_task, of_process = (3, 1, 10) if url.startswith("libsql") else (6, 3, 20)
     with SQLConversationStore(url) as store:
         mine = store.create_session(session()).session_id
 
@@ -118,14 +120,14 @@ def test_threads_tasks_and_processes_share_a_session(url: str) -> None:
             return reads
 
         def write(index: int) -> None:
-            for number in range(6):
+            for number in range(of_thread):
                 store.add_message(mine, message(f"thread{index}/{number}"))
 
         async def awrite() -> None:
             async with AsyncSQLConversationStore(url) as native:
 
                 async def task(index: int) -> None:
-                    for number in range(3):
+                    for number in range(of_task):
                         await native.add_message(mine, message(f"task{index}/{number}"))
 
                 await asyncio.gather(*(task(index) for index in range(64)))
@@ -134,7 +136,8 @@ def test_threads_tasks_and_processes_share_a_session(url: str) -> None:
             watched = watching.submit(watch)
             try:
                 writers = [
-                    Writer(url, mine, f"process{n}", 20, ["sync", "async"][n % 2]) for n in range(4)
+                    Writer(url, mine, f"process{n}", of_process, ["sync", "async"][n % 2])
+                    for n in range(4)
                 ]
                 let_write(writers)
                 race(16, write)
@@ -145,9 +148,13 @@ def test_threads_tasks_and_processes_share_a_session(url: str) -> None:
             assert watched.result() > 0
         stored = store.get_messages(mine)
         assert_whole(stored)
-        assert acknowledged == [[f"process{n}/{i}" for i in range(20)] for n in range(4)]
+        assert acknowledged == [[f"process{n}/{i}" for i in range(of_process)] for n in range(4)]
         names = [*(f"thread{n}" for n in range(16)), *(f"task{n}" for n in range(64))]
-        expected = {f"{name}/{i}" for name in names for i in range(6 if "thread" in name else 3)}
+        expected = {
+            f"{name}/{i}"
+            for name in names
+            for i in range(of_thread if "thread" in name else of_task)
+        }
         expected |= {key for keys in acknowledged for key in keys}
         assert len(stored) == len(expected)
         assert set(contents(stored)) == expected

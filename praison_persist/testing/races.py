@@ -23,7 +23,13 @@ __all__ = ["CloseContract", "RaceContract"]
 
 
 class RaceContract(StoreContract):
-    """Many threads, one session."""
+    """Many threads, one session.
+
+    Attributes:
+        appends_each: how many messages each writer appends, where several do at once.
+    """
+
+    appends_each = 12
 
     def test_sixteen_threads_lose_double_and_reorder_nothing(
         self, store: ConversationStore, second: ConversationStore
@@ -33,7 +39,7 @@ class RaceContract(StoreContract):
         Each later read of a reader has to be its earlier one with a suffix: a message that becomes
         visible before an older one would be skipped by who resumes after it.
         """
-        writers, each = 12, 12
+        writers, each = 12, self.appends_each
         stores = (store, second)
         store.create_session(session())
         done = threading.Event()

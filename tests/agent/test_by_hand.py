@@ -84,7 +84,7 @@ class TestProtocol:
         assert made._initialized
         assert made._conversation_store is made.conversation is db.conversation
         assert made._state_store is made.state_store is not None
-        assert made._knowledge_store is made.knowledge_store is None
+        assert made._knowledge_store is made.knowledge_store is not None
         made.on_user_message(SESSION, "hi")
         assert said(db) == ["user: hi"]
         made.close()

@@ -62,10 +62,7 @@ def _postgresql_lock(connection: sa.Connection, target: Target, tables: Tables) 
     key = int.from_bytes(_digest(connection, target, tables), signed=True)
     connection.rollback()  # what the digest began
     try:
-        with connection.engine.begin() as holder:
-            # The holder idles while the other works; a role or database may limit that.
-            _set_locally(holder, idle_in_transaction_session_timeout="0")
-            _take(holder, key, target)
+        with connection.engine.connect() as holder, _taken(holder, key, target):
             waiting = {"statement_timeout": "0", "lock_timeout": f"{LOCK_WAIT_S}s"}
             event.listen(connection, "begin", lambda begun: _set_locally(begun, **waiting))
             yield
@@ -81,19 +78,23 @@ def _set_locally(connection: sa.Connection, **settings: str) -> None:
         connection.execute(sa.select(sa.func.set_config(name, value, True)))
 
 
-def _take(holder: sa.Connection, key: int, target: Target) -> None:
-    """Ask for the lock again and again, and keep no snapshot meanwhile or afterwards.
+def _taken(holder: sa.Connection, key: int, target: Target) -> sa.RootTransaction:
+    """Ask for the lock again and again. Return the transaction that has it, and no snapshot.
 
-    CREATE INDEX CONCURRENTLY waits for the snapshots of others: the one who builds and those who
-    wait for the lock would wait for each other, which the server cannot see. A statement that waits
-    has a snapshot, and a query that has ended keeps its own until the next one; SET needs none.
+    CREATE INDEX CONCURRENTLY waits for the transactions of others that have a snapshot when it
+    looks, until they end: one who waits for the lock in a statement, or asks for it twice in the
+    same transaction, and the one who builds would wait for each other, which the server cannot see.
+    A query that has ended keeps its snapshot until the next one; SET needs none.
     """
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
-        taken = holder.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(key)))
-        holder.execute(sa.text("SET LOCAL statement_timeout = 0"))
-        if taken:
-            return
+        transaction = holder.begin()
+        # The holder idles while the other works; a role or database may limit that.
+        _set_locally(holder, idle_in_transaction_session_timeout="0")
+        if holder.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(key))):
+            holder.execute(sa.text("SET LOCAL statement_timeout = 0"))
+            return transaction
+        transaction.rollback()
         if time.monotonic() > deadline:
             raise _still_locked(target, _FIND)
         time.sleep(_ASK_AGAIN_S)

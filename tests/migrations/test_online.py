@@ -15,6 +15,7 @@ from alembic.util import CommandError
 from praison_persist.errors import SchemaError
 from praison_persist.models import ConversationSession
 from praison_persist.sql import migrate
+from praison_persist.sql.schema import tables
 from praison_persist.sql.stores import SQLConversationStore
 from tests.writer import Writer, let_write
 
@@ -131,6 +132,34 @@ def test_processes_that_build_an_index_wait_for_each_other(database: Scratch) ->
         process.join(120)
     assert [process.exitcode for process in processes] == [0] * 4
     assert migrate.current(database.url) == releases.LATER
+
+
+_TRANSACTIONS = """
+SELECT xact_start FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%advisory%'
+"""
+
+
+def test_who_waits_for_the_lock_ends_its_transactions(postgresql: Scratch) -> None:
+    """A build waits for a transaction that once had a snapshot while it looked, until its end."""
+    migrate.upgrade(postgresql.url)
+    seen: set[object] = set()
+
+    def hold(_connection: object) -> None:
+        waiting = threading.Thread(
+            target=lambda: migrate.exclusively(postgresql.url, tables(), lambda _: None)
+        )
+        waiting.start()
+        deadline = time.monotonic() + 30
+        while len(seen) < 3 and time.monotonic() < deadline:
+            seen.update(row for row in postgresql.rows(_TRANSACTIONS) if row != (None,))
+            time.sleep(0.01)
+        done.append(waiting)
+
+    done: list[threading.Thread] = []
+    migrate.exclusively(postgresql.url, tables(), hold)
+    done[0].join(60)
+    assert len(seen) >= 3
 
 
 _WAITS = """

@@ -23,7 +23,7 @@ test: $(VENV)/.test
 # What needs no client of a vendor is among the tests above.
 test-knowledge: $(VENV)/.knowledge
 	$(BIN)/pyright --pythonpath $(BIN)/python praison_persist/knowledge tests/knowledge
-	PRAISON_REQUIRE_KNOWLEDGE=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/knowledge tests/agent/test_public_names.py \
+	PRAISON_REQUIRE_KNOWLEDGE=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/knowledge \
 	  --ignore=tests/knowledge/test_sql.py --ignore=tests/knowledge/test_beside.py \
 	  --ignore-glob='*/test_redis*.py' --ignore-glob='*/test_mongodb*.py' \
 	  --ignore-glob='*/test_singlestore*.py'

@@ -107,7 +107,7 @@ class PraisonAIDB(MessageHooks, ToolHooks, RunHooks, TraceHooks, SessionQueries,
                 self._connected.use_state(state)
             beside = knowledge_url is None and knowledge_backend is None
             if beside and set(knowledge_options or {}) <= {"embedder"}:
-                self._connected.embedder = (knowledge_options or {}).get("embedder")
+                self._connected.embed_with((knowledge_options or {}).get("embedder"))
             else:
                 self._connected.use_knowledge(
                     connect_store("knowledge", knowledge_url, knowledge_backend, knowledge_options)

@@ -105,6 +105,19 @@ class Connected:
             )
         self.sync_knowledge, self.async_knowledge = pair
 
+    def embed_with(self, embedder: Any) -> None:
+        """Let this embed the texts of the knowledge that is kept beside the conversations.
+
+        Raises:
+            ConfigurationError: none is kept there.
+        """
+        if embedder is not None and not self.is_sql:
+            raise ConfigurationError(
+                f"{self.address} keeps no knowledge that an embedder could serve: pass "
+                "knowledge_url= or knowledge_backend= with it"
+            )
+        self.embedder = embedder
+
     def use_knowledge_beside(self) -> None:
         """Keep knowledge in the database of the conversations, if none was chosen and it is SQL."""
         if self.sync_knowledge is not None or not self.is_sql:

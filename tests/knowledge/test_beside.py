@@ -18,6 +18,7 @@ from praison_persist.errors import (
 )
 from praison_persist.knowledge.sql import AsyncSQLKnowledgeStore
 from praison_persist.knowledge_protocols import AsyncKnowledgeStore
+from praison_persist.testing import ReferenceConversationStore
 from praison_persist.testing.knowledge_contract import document, embed, ids, vector
 
 
@@ -76,6 +77,8 @@ def test_what_is_no_knowledge_store_is_refused() -> None:
         praison_persist.db(":memory:", knowledge_url={})
     with pytest.raises(ConfigurationError, match="knowledge_options without"):
         praison_persist.db(":memory:", knowledge_options={"timeout": 3})
+    with pytest.raises(ConfigurationError, match="embedder"):  # which nothing would call
+        praison_persist.db(ReferenceConversationStore(), knowledge_options={"embedder": embed})
     with pytest.raises(UnknownBackendError, match="nowhere"):
         praison_persist.db(":memory:", knowledge_backend="nowhere")
 

@@ -11,6 +11,7 @@ from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 
 import filelock
 
@@ -42,7 +43,6 @@ __all__ = ["JSONDriver"]
 _log = logging.getLogger(__name__)
 
 _LOCKS = ".locks"
-_LOCK_WAIT_S = 30.0
 _KNOWN = 256  # sessions of which it is remembered where their messages are
 _SUPERSEDED = 65_536  # bytes of old sessions in a file that are not worth writing it anew
 
@@ -56,9 +56,9 @@ class JSONDriver(ConversationDriver):
 
     failures = (OSError, filelock.Timeout)
 
-    def __init__(self, folder: Path, *, pretty: bool) -> None:
-        self.address = str(folder)
-        self._folder, self._pretty = folder, pretty
+    def __init__(self, folder: Path, *, pretty: bool, lock_timeout: float) -> None:
+        self.address = f"json:{quote(str(folder))}"
+        self._folder, self._pretty, self._wait_s = folder, pretty, lock_timeout
         self._known: Recent[str, Transcript] = Recent(_KNOWN)
 
     def close(self) -> Flow[None]:
@@ -70,9 +70,9 @@ class JSONDriver(ConversationDriver):
         """See Vendor.translate."""
         if isinstance(error, filelock.Timeout):
             return UnavailableError(
-                f"Cannot {action} in {self._folder}: another process has held "
-                f"{error.lock_file} for {_LOCK_WAIT_S:.0f} s. Look what it waits for",
-                elapsed_s=_LOCK_WAIT_S,
+                f"Cannot {action} in {self._folder}: others have held {error.lock_file} for "
+                f"{self._wait_s} s. Look what they wait for",
+                elapsed_s=self._wait_s,
             )
         return BackendError(
             f"Cannot {action} in {self._folder}: {self.describe(error)}. Nothing was written; "
@@ -207,7 +207,7 @@ class JSONDriver(ConversationDriver):
         with self._holding(session_id) as found:
             if found is not None:
                 return done(False)
-            replace(self._path(session_id), whole(session, messages, pretty=self._pretty))
+            replace(self._path(session_id), whole(session, messages, pretty=self._pretty), 0o600)
             return done(True)
 
     def _path(self, session_id: str) -> Path:
@@ -217,7 +217,7 @@ class JSONDriver(ConversationDriver):
     def _holding(self, session_id: str) -> Iterator[Transcript | None]:
         """Hold the session's lock, with what is known of its file; None if it has none."""
         make_folder(self._folder / _LOCKS)
-        with locked(self._folder / _LOCKS / lock_name(session_id), _LOCK_WAIT_S):
+        with locked(self._folder / _LOCKS / lock_name(session_id), self._wait_s):
             yield self._read(session_id)
 
     @contextmanager
@@ -232,7 +232,7 @@ class JSONDriver(ConversationDriver):
         with self._reading(session_id) as found:
             legacy = legacy_path(self._folder, session_id)
             if found is not None and found.unsaved is not None:
-                replace(found.path, found.unsaved)
+                replace(found.path, found.unsaved, 0o600)
                 found.unsaved = None
                 self._known.put(session_id, found)
             if found is not None and legacy is not None and legacy.exists():

@@ -107,11 +107,10 @@ class JSONDriver(ConversationDriver):
         with self._reading(session_id) as found:
             if found is None:
                 return done(False)
-            path = self._path(session_id)
             # The file comes last: without it the session is that of praisonai's file, if any.
-            for old in (legacy_path(self._folder, session_id), temporary(path), path):
-                if old is not None:
-                    old.unlink(missing_ok=True)
+            self._drop_legacy(session_id)
+            temporary(found.path).unlink(missing_ok=True)
+            found.path.unlink(missing_ok=True)
             sync_folder(self._folder)
             self._known.discard(session_id, found)
             return done(True)
@@ -230,14 +229,12 @@ class JSONDriver(ConversationDriver):
     def _writing(self, session_id: str) -> Iterator[Transcript | None]:
         """`_reading`, with a file of praisonai's taken over."""
         with self._reading(session_id) as found:
-            legacy = legacy_path(self._folder, session_id)
             if found is not None and found.unsaved is not None:
                 replace(found.path, found.unsaved, 0o600)
                 found.unsaved = None
                 self._known.put(session_id, found)
-            if found is not None and legacy is not None and legacy.exists():
-                legacy.unlink()  # also if a crash had come between the two
-                sync_folder(self._folder)
+            if found is not None:
+                self._drop_legacy(session_id)  # always: a crash may have come between the two
             yield found
 
     def _read(self, session_id: str) -> Transcript | None:
@@ -268,6 +265,16 @@ class JSONDriver(ConversationDriver):
         transcript.unsaved = whole(*found, pretty=self._pretty)
         transcript.learn(transcript.unsaved)
         return transcript
+
+    def _drop_legacy(self, session_id: str) -> None:
+        """Delete praisonai's file of the session; not a document of others that has its name."""
+        legacy = legacy_path(self._folder, session_id)
+        if legacy is None or not legacy.exists():
+            return
+        with suppress(BackendError):  # it is no session of praisonai's
+            if read_legacy(legacy) is not None:
+                legacy.unlink()
+                sync_folder(self._folder)
 
     def _rows(self, found: Transcript, places: Iterable[Place]) -> list[Row]:
         wanted = list(places)

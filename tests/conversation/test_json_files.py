@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from praison_persist.conversation.json_file import JSONConversationStore
+from praison_persist._adapt import blocking
+from praison_persist.config import create_conversation_store, detect_backend
+from praison_persist.conversation.json_file import (
+    AsyncJSONConversationStore,
+    JSONConversationStore,
+)
 from praison_persist.conversation.json_names import session_name
 from praison_persist.errors import BackendError, ConfigurationError, ConflictError, PersistError
 from praison_persist.models import ConversationMessage
+from praison_persist.protocols import ConversationStore
 from praison_persist.testing.contract import message, session
 
 
@@ -250,7 +257,7 @@ class TestDamage:
 
     def _refused(self, file: Path, content: bytes) -> None:
         file.write_bytes(content)
-        uses = (
+        uses: tuple[Callable[[JSONConversationStore], object], ...] = (
             lambda store: store.get_messages("s"),
             lambda store: store.get_session("s"),
             lambda store: store.add_message("s", message("new")),
@@ -368,7 +375,23 @@ def test_a_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
     with (
         JSONConversationStore(tmp_path / "file" / "folder") as store,
         pytest.raises(
-            PersistError, match=r"Cannot create a session in .*folder.* check the folder"
+            PersistError, match=r"Cannot create a session in .*folder.* Check the folder"
         ),
     ):
         store.create_session(session())
+
+
+def test_a_store_is_created_by_name_and_by_url(tmp_path: Path) -> None:
+    """The name and options are those of the original."""
+    for url in ("json:folder", "json:///folder", "JSON:folder"):
+        assert detect_backend(url) == "json"
+    path = tmp_path / "a"
+    with create_conversation_store("json", path=path, pretty=False) as store:
+        assert isinstance(store, JSONConversationStore)
+        store.create_session(session())
+    with create_conversation_store("json", f"json:{path}", "sync") as store:
+        assert store.get_session("s") is not None
+    native = create_conversation_store("json", f"json:{path}", "async")
+    assert isinstance(native, AsyncJSONConversationStore)
+    with blocking(native, ConversationStore) as store:
+        assert store.get_session("s") is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,14 @@ def _in_turns(name: str) -> Callable[..., Any]:
     return hook
 
 
-_HOOKS = sorted(ConversationDriver.__abstractmethods__ - {"close"})
-_Turns = type("_Turns", (JSONDriver,), {name: _in_turns(name) for name in _HOOKS})
+class _Turns(JSONDriver):
+    """Has each hook called of the next of `drivers`."""
+
+    drivers: Iterator[ConversationDriver]
+
+
+for _name in ConversationDriver.__abstractmethods__ - {"close"}:
+    setattr(_Turns, _name, _in_turns(_name))
 
 
 class TestStoresInTurns(ConversationStoreContract):
@@ -54,11 +60,10 @@ class TestStoresInTurns(ConversationStoreContract):
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
         def open_store() -> ConversationStore:
-            one, other, turns = (
-                kind(tmp_path, pretty=True, lock_timeout=30)
-                for kind in (JSONDriver, JSONDriver, _Turns)
+            turns = _Turns(tmp_path, pretty=True, lock_timeout=30)
+            turns.drivers = cycle(
+                JSONDriver(tmp_path, pretty=True, lock_timeout=30) for _ in range(2)
             )
-            turns.drivers = cycle([one, other])
             return BaseConversationStore(turns)
 
         return open_store

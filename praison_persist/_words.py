@@ -1,9 +1,9 @@
 """What a search for messages means: the words of a query, and whether a text has them.
 
 A word is a longest run of letters, digits, underscores and the marks on them; it is found as a
-whole. What is written without spaces between words (Chinese, Japanese, Thai …), Korean, and symbols
-such as emoji are found anywhere. Upper and lower case are the same, letter by letter; accents count.
-All other characters separate words and mean nothing.
+whole. Symbols such as emoji, words of scripts without spaces (Chinese, Japanese, Thai …) and Korean
+ones are found anywhere. Upper and lower case are the same, letter by letter; accents count. All
+other characters separate words and mean nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _UNSPACED = re.compile(
     "[\u0e00-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff"
     "\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]"
 )
+
+_VARIATIONS = "\ufe00", "\ufe0f"  # they choose how the symbol before them looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class _Fold(dict[int, int]):
 
     def __missing__(self, code: int) -> int:
         lower = chr(code).lower()
-        self[code] = ord(lower) if len(lower) == 1 and (code < 128 or lower > "\x7f") else code
+        same = len(lower) == 1 and lower.isascii() == chr(code).isascii()
+        self[code] = ord(lower) if same else code
         return self[code]
 
 
@@ -118,7 +121,7 @@ def _kind(character: str) -> str:
     if character.isascii():
         return ""
     category = unicodedata.category(character)
-    if category in ("Mn", "Mc") and not 0xFE00 <= ord(character) <= 0xFE0F:
+    if category in ("Mn", "Mc") and not _VARIATIONS[0] <= character <= _VARIATIONS[1]:
         return "mark"
     return "symbol" if category[0] == "S" else ""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +12,7 @@ from praison_persist.sql.stores import AsyncSQLConversationStore, SQLConversatio
 from praison_persist.testing.contract import OpenStore
 from praison_persist.testing.search import SearchContract
 
-from .mysql_text import same_on_mysql
-from .servers import empty
-from .services.sqld import Sqld
+from .search_urls import Asyncpg, LibSQL, MariaDB, PostgreSQL, SQLite
 
 
 class _Indexed(SearchContract):
@@ -40,72 +36,37 @@ class _IndexedAsync(_Indexed):
         return lambda: blocking(AsyncSQLConversationStore(url), ConversationStore)
 
 
-class _SQLite:
-    @pytest.fixture
-    def url(self, tmp_path: Path, sqlite_template: Path) -> str:
-        shutil.copy(sqlite_template, tmp_path / "test.db")
-        return f"sqlite:///{tmp_path / 'test.db'}"
-
-
-class _PostgreSQL:
-    @pytest.fixture
-    def url(self, postgres_database: str) -> Iterator[str]:
-        yield postgres_database
-        empty(postgres_database)
-
-
-class _Asyncpg(_PostgreSQL):
-    @pytest.fixture
-    def url(self, postgres_database: str) -> Iterator[str]:
-        yield postgres_database.replace("postgresql://", "postgresql+asyncpg://")
-        empty(postgres_database)
-
-
-class _MariaDB:
-    @pytest.fixture
-    def url(self, mariadb_database: str) -> Iterator[str]:
-        with same_on_mysql():
-            yield mariadb_database
-        empty(mariadb_database)
-
-
-class _LibSQL:
-    @pytest.fixture
-    def url(self, own_sqld: Sqld) -> str:
-        return own_sqld.url
-
-
-class TestSQLite(_SQLite, _Indexed):
+class TestSQLite(SQLite, _Indexed):
     pass
 
 
-class TestSQLiteAsync(_SQLite, _IndexedAsync):
+class TestSQLiteAsync(SQLite, _IndexedAsync):
     pass
 
 
-class TestPostgreSQL(_PostgreSQL, _Indexed):
+class TestPostgreSQL(PostgreSQL, _Indexed):
     pass
 
 
-class TestPostgreSQLAsync(_PostgreSQL, _IndexedAsync):
+class TestPostgreSQLAsync(PostgreSQL, _IndexedAsync):
     pass
 
 
-class TestAsyncpg(_Asyncpg, _IndexedAsync):
+class TestAsyncpg(Asyncpg, _IndexedAsync):
     pass
 
 
-class TestMariaDB(_MariaDB, _Indexed):
+class TestMariaDB(MariaDB, _Indexed):
     pass
 
 
-class TestMariaDBAsync(_MariaDB, _IndexedAsync):
+class TestMariaDBAsync(MariaDB, _IndexedAsync):
     pass
 
 
-class TestLibSQL(_LibSQL, _Indexed):
+class TestLibSQL(LibSQL, _Indexed):
     pass
 
 
-class TestLibSQLAsync(_LibSQL, _IndexedAsync):
+class TestLibSQLAsync(LibSQL, _IndexedAsync):
     pass

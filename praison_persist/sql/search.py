@@ -1,7 +1,7 @@
 """Searching messages: the database finds what may be meant, `_words` decides what is.
 
-What the database compares is never narrower than the meaning, so that a search answers the same with
-and without the index, and on each database. Only the order may differ.
+What the database compares is never narrower than the meaning, so that a search answers the same on
+each database, with and without the index. Only the order may differ.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from praison_persist.sql.schema import Tables
 from praison_persist.sql.search_index import index_of
 from praison_persist.sql.types import ESCAPED
 
-__all__ = ["MessageSearch", "Visible", "search_messages"]
+__all__ = ["MessageSearch", "Visible", "search_messages", "search_statement"]
 
 # Returns a further condition on the rows of `messages`.
 Visible = Callable[[Tables], sa.ColumnElement[bool]]
@@ -66,7 +66,8 @@ def search_messages(
     if not terms:
         return []
     hits: list[MessageHit] = []
-    for message, score in _candidates(connection, _query(connection, t, terms, search, visible)):
+    query = search_statement(connection, t, search, visible)
+    for message, score in _candidates(connection, query):
         text = message.content or ""
         if terms.count(text):
             found = snippet(text, terms)
@@ -90,14 +91,14 @@ def _candidates(
         offset, size = offset + size, min(size * 4, _MOST_ROWS)
 
 
-def _query(
-    connection: sa.Connection,
-    t: Tables,
-    terms: Terms,
-    search: MessageSearch,
-    visible: Visible | None,
+def search_statement(
+    connection: sa.Connection, t: Tables, search: MessageSearch, visible: Visible | None = None
 ) -> sa.Select[Any]:
-    c = t.messages.c
+    """Return a query for the messages that may be meant, and their scores, in order.
+
+    The query of `search` has at least one term.
+    """
+    c, terms = t.messages.c, terms_of(search.query)
     index = index_of(connection)
     narrowed = None if index is None else index.narrow(connection, t, terms.words)
     score = _occurrences(c.content, terms) if narrowed is None else narrowed.score

@@ -7,24 +7,28 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
-from sqlalchemy.schema import CreateIndex, DropIndex
 
 from praison_persist.errors import UnsupportedError
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.search_names import Narrowed, index_name
-from praison_persist.sql.types import LongText
 
 __all__ = ["create", "drop", "exists", "narrow"]
 
 # MySQL manual, "Full-Text Stopwords", INFORMATION_SCHEMA.INNODB_FT_DEFAULT_STOPWORD. The index is
 # made without them; one that somebody else made may have them.
-_STOPWORDS: Final = frozenset(
+_LISTED: Final = (
     "a about an are as at be by com de en for from how i in is it la of on or that the this to was "
-    "what when where who will with und www".split()
+    "what when where who will with und www"
 )
+_STOPWORDS: Final = frozenset(_LISTED.split())
 _LETTERS_END: Final = "\uffff"  # beyond, InnoDB's parser knows no letters
 # Begins a text that is stored escaped (types.py): such are candidates of every search.
 _ESCAPED: Final = "json"
+
+# DDL as text: SQLAlchemy has no ALGORITHM here. In place, MariaDB 10.11 leaves out rows that were
+# added after an index of the table had been dropped; the copy has them all.
+_CREATE: Final = "CREATE FULLTEXT INDEX %(index)s ON %(table)s (content) ALGORITHM=COPY"
+_DROP: Final = "DROP INDEX %(index)s ON %(table)s"
 
 _LOOK: Final = sa.text("""
 SELECT (SELECT COUNT(*) FROM information_schema.statistics
@@ -47,14 +51,10 @@ def _look(connection: sa.Connection, t: Tables) -> tuple[bool, bool, int, int]:
     return bool(there), str(collation).endswith("_ci"), int(least), int(most)
 
 
-def _index(t: Tables) -> sa.Index:
-    # Of a table of its own: those of `Tables` are what Alembic compares with.
-    messages = sa.Table(
-        t.messages.name, sa.MetaData(schema=t.schema), sa.Column("content", LongText())
-    )
-    return sa.Index(
-        index_name(t), messages.c.content, mysql_prefix="FULLTEXT", mariadb_prefix="FULLTEXT"
-    )
+def _execute(connection: sa.Connection, t: Tables, statement: str) -> None:
+    preparer = connection.dialect.identifier_preparer
+    names = {"index": preparer.quote(index_name(t)), "table": preparer.format_table(t.messages)}
+    connection.execute(sa.DDL(statement, context=names))
 
 
 def create(connection: sa.Connection, t: Tables) -> None:
@@ -72,13 +72,13 @@ def create(connection: sa.Connection, t: Tables) -> None:
         )
     if not there:
         connection.execute(sa.text("SET SESSION innodb_ft_enable_stopword = OFF"))
-        connection.execute(CreateIndex(_index(t)))
+        _execute(connection, t, _CREATE)
 
 
 def drop(connection: sa.Connection, t: Tables) -> None:
     """Drop the index if it is there."""
     if _look(connection, t)[0]:
-        connection.execute(DropIndex(_index(t)))
+        _execute(connection, t, _DROP)
 
 
 def exists(connection: sa.Connection, t: Tables) -> bool:

@@ -21,37 +21,49 @@ __all__ = ["create", "drop", "exists", "narrow"]
 # A word that every text has which is stored escaped (types.py): the index does not know its words.
 _PLAIN: Final = "praisonplain"
 
+
 # DDL as text: SQLAlchemy has neither virtual tables nor triggers. All names are quoted by it.
 # sqlite.org/fts5.html, "Contentless Tables" and "The 'delete' Command": what is deleted has to be
 # named with the text that was inserted.
-_TEXT = (
-    "CASE WHEN substr({row}.content, 1, 6) = char(1) || 'json:'"
-    " THEN {row}.content || ' praisonplain' ELSE {row}.content END"
+_TEXT: Final = (
+    "CASE WHEN substr({row}.content, 1, 6) = char(1) || 'json:' "
+    "THEN {row}.content || ' {plain}' ELSE {row}.content END"
 )
-_ADD = (
-    "INSERT INTO %(rows)s (session_id, seq) VALUES (new.session_id, new.seq);"
-    f" INSERT INTO %(words)s (rowid, content) SELECT id, {_TEXT.format(row='new')} FROM %(rows)s"
-    " WHERE session_id = new.session_id AND seq = new.seq;"
-)
-_REMOVE = (
-    f"INSERT INTO %(words)s (%(words)s, rowid, content) SELECT 'delete', id,"
-    f" {_TEXT.format(row='old')} FROM %(rows)s"
-    " WHERE session_id = old.session_id AND seq = old.seq;"
-    " DELETE FROM %(rows)s WHERE session_id = old.session_id AND seq = old.seq;"
-)
+_ADD: Final = """
+    INSERT INTO %(rows)s (session_id, seq) VALUES (new.session_id, new.seq);
+    INSERT INTO %(words)s (rowid, content)
+    SELECT id, %(text_new)s FROM %(rows)s WHERE session_id = new.session_id AND seq = new.seq;
+"""
+_REMOVE: Final = """
+    INSERT INTO %(words)s (%(words)s, rowid, content)
+    SELECT 'delete', id, %(text_old)s FROM %(rows)s
+    WHERE session_id = old.session_id AND seq = old.seq;
+    DELETE FROM %(rows)s WHERE session_id = old.session_id AND seq = old.seq;
+"""
 _CREATE: Final = (
-    "CREATE TABLE %(rows)s (id INTEGER PRIMARY KEY, session_id VARCHAR(255) NOT NULL,"
-    " seq BIGINT NOT NULL, UNIQUE (session_id, seq))",
-    "CREATE VIRTUAL TABLE %(words)s USING fts5 (content, content='',"
-    " tokenize=\"unicode61 remove_diacritics 0 categories 'L* N*'\")",
+    """
+    CREATE TABLE %(rows)s (
+        id INTEGER PRIMARY KEY, session_id VARCHAR(255) NOT NULL, seq BIGINT NOT NULL,
+        UNIQUE (session_id, seq)
+    )
+    """,
+    """
+    CREATE VIRTUAL TABLE %(words)s USING fts5 (
+        content, content='', tokenize="unicode61 remove_diacritics 0 categories 'L* N*'"
+    )
+    """,
     "INSERT INTO %(rows)s (session_id, seq) SELECT session_id, seq FROM %(messages)s",
-    f"INSERT INTO %(words)s (rowid, content) SELECT r.id, {_TEXT.format(row='m')}"
-    " FROM %(rows)s AS r JOIN %(messages)s AS m"
-    " ON m.session_id = r.session_id AND m.seq = r.seq",
-    f"CREATE TRIGGER %(insert)s AFTER INSERT ON %(messages)s BEGIN {_ADD} END",
-    f"CREATE TRIGGER %(delete)s AFTER DELETE ON %(messages)s BEGIN {_REMOVE} END",
-    "CREATE TRIGGER %(update)s AFTER UPDATE OF session_id, seq, content ON %(messages)s"
-    f" BEGIN {_REMOVE} {_ADD} END",
+    """
+    INSERT INTO %(words)s (rowid, content)
+    SELECT r.id, %(text_m)s FROM %(rows)s AS r
+    JOIN %(messages)s AS m ON m.session_id = r.session_id AND m.seq = r.seq
+    """,
+    "CREATE TRIGGER %(insert)s AFTER INSERT ON %(messages)s BEGIN %(add)s END",
+    "CREATE TRIGGER %(delete)s AFTER DELETE ON %(messages)s BEGIN %(remove)s END",
+    """
+    CREATE TRIGGER %(update)s AFTER UPDATE OF session_id, seq, content ON %(messages)s
+    BEGIN %(remove)s %(add)s END
+    """,
 )
 _DROP: Final = (
     *(f"DROP TRIGGER IF EXISTS %({name})s" for name in ("insert", "delete", "update")),
@@ -70,9 +82,11 @@ def _execute(connection: sa.Connection, t: Tables, statements: Sequence[str]) ->
         "words": search_name(t),
         **{part[1:]: search_name(t, part) for part in _PARTS[1:]},
     }
-    quoted = {key: quote(name) for key, name in names.items()}
+    parts = {key: quote(name) for key, name in names.items()}
+    parts |= {f"text_{row}": _TEXT.format(row=row, plain=_PLAIN) for row in ("new", "old", "m")}
+    parts |= {"add": _ADD % parts, "remove": _REMOVE % parts}
     for statement in statements:
-        connection.execute(sa.DDL(statement, context=quoted))
+        connection.execute(sa.DDL(statement, context=parts))
 
 
 def create(connection: sa.Connection, t: Tables) -> None:
@@ -112,9 +126,7 @@ def narrow(connection: sa.Connection, t: Tables, words: Sequence[str]) -> Narrow
     if not known or not exists(connection, t):
         return None
     c = t.messages.c
-    numbered = sa.table(
-        search_name(t, "_rows"), *map(sa.column, ("id", "session_id", "seq"))
-    )
+    numbered = sa.table(search_name(t, "_rows"), *map(sa.column, ("id", "session_id", "seq")))
     # FTS5 is asked through a column that is called like its table.
     index = sa.table(search_name(t), sa.column("rowid"), sa.column(search_name(t)))
     indexed: sa.ColumnElement[Any] = index.c[search_name(t)]

@@ -396,7 +396,9 @@ class AsyncSQLConversationStore(AsyncConversationStore):
             await self._db.run(create_search_index)
         else:
             # In a thread: its lock must not be waited for on the event loop.
-            await asyncio.to_thread(change_alone, self._db.target, self._db.tables, create_search_index)
+            await asyncio.to_thread(
+                change_alone, self._db.target, self._db.tables, create_search_index
+            )
             await self._db.sync()
 
     async def drop_search_index(self) -> None:
@@ -406,7 +408,9 @@ class AsyncSQLConversationStore(AsyncConversationStore):
             await self._db.run(drop_search_index)
         else:
             # In a thread: its lock must not be waited for on the event loop.
-            await asyncio.to_thread(change_alone, self._db.target, self._db.tables, drop_search_index)
+            await asyncio.to_thread(
+                change_alone, self._db.target, self._db.tables, drop_search_index
+            )
             await self._db.sync()
 
     async def has_search_index(self) -> bool:

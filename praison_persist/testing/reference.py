@@ -281,17 +281,16 @@ class ReferenceConversationStore(ConversationStore):
         """See `ConversationStore.search_messages`. The score is how often the terms occur."""
         check_search(query, session_id, user_id, agent_id, role, limit)
         terms = terms_of(query)
+        sessions = {session.session_id for session in self._matching(user_id, agent_id)}
         hits: list[MessageHit] = []
-        for session in self._matching(user_id, agent_id):
-            if session_id not in (None, session.session_id):
-                continue
-            for message in self._messages(session.session_id):
-                text = message.content or ""
-                score = float(terms.count(text))
-                if score and role in (None, message.role):
-                    found = snippet(text, terms)
-                    key = session.session_id
-                    hits.append(MessageHit(key, message.seq or 0, message, score, found))
+        with self._opened() as conversations:
+            for key in sessions & ({session_id} if session_id is not None else sessions):
+                for message in conversations[key].messages:
+                    text = message.content or ""
+                    score = float(terms.count(text))
+                    if score and role in (None, message.role):
+                        own, found = deepcopy(message), snippet(text, terms)
+                        hits.append(MessageHit(key, own.seq or 0, own, score, found))
         hits.sort(key=lambda hit: (hit.score, hit.message.created_at, hit.seq), reverse=True)
         return hits[:limit]
 

@@ -148,19 +148,31 @@ class SearchContract(StoreContract):
     @needs(Capability.SEARCH)
     def test_a_query_is_never_syntax(self, store: ConversationStore) -> None:
         """A quote ends the statement; OR, NEAR and * mean more than themselves."""
-        _added(store, "apple", "pear", "apple or pear", "applepie", "near apple not content")
+        odd = "near apple not content"
+        _added(store, "apple", "pear", "apple or pear", "applepie", odd)
         for query in (
-            *("'apple'", '"apple"', "apple'", 'apple"', "`apple`", "apple;--", "apple\\", "\\apple"),
+            *(
+                "'apple'",
+                '"apple"',
+                "apple'",
+                'apple"',
+                "`apple`",
+                "apple;--",
+                "apple\\",
+                "\\apple",
+            ),
             *("apple*", "+apple", "-apple", "~apple", "apple:*", "!apple", "(apple", "apple)"),
             *("%apple%", "<apple>", "apple@", "apple & ", "| apple", "^apple", "{apple", "apple}"),
             *("apple\x00", "\x00apple", "apple\ud800", "?apple", ":apple", "$apple", "apple..."),
         ):
-            assert _found(store, query) == {"apple", "apple or pear", "near apple not content"}
+            assert _found(store, query) == {"apple", "apple or pear", odd}
         assert _found(store, "apple OR pear") == {"apple or pear"}
-        assert _found(store, "NOT apple") == _found(store, "apple NOT") == {"near apple not content"}
-        assert _found(store, "NEAR(apple)") == _found(store, "content:apple NEAR") == {
-            "near apple not content"
-        }
+        assert _found(store, "NOT apple") == _found(store, "apple NOT") == {odd}
+        assert (
+            _found(store, "NEAR(apple)")
+            == _found(store, "content:apple NEAR")
+            == {"near apple not content"}
+        )
         assert _found(store, "apple%") == _found(store, "apple")
         assert _found(store, "appl_") == _found(store, "a%e") == set()
         assert _found(store, "') OR 1=1 --") == set()

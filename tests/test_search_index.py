@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from praison_persist.errors import UnsupportedError
 from praison_persist.models import ConversationMessage, ConversationSession
@@ -242,7 +243,7 @@ class TestPostgreSQL(PostgreSQL, _Index):
                 text, parameters = arguments[2:4]
                 return (f"EXPLAIN {text}" if "ts_rank_cd" in text else text), parameters
 
-            sa.event.listen(connection, "before_cursor_execute", explain, retval=True)
+            event.listen(connection, "before_cursor_execute", explain, retval=True)
             query = search_statement(connection, t, MessageSearch("n1234"))
             return "\n".join(row[0] for row in connection.execute(query))
 

@@ -312,7 +312,7 @@ class SearchContract(StoreContract):
             max_examples=25,
             deadline=None,
             database=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[HealthCheck.too_slow],
         )
         @given(contents=st.lists(texts, max_size=4), queries=st.lists(texts, max_size=4))
         def agrees(contents: list[str], queries: list[str]) -> None:

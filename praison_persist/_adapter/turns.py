@@ -152,30 +152,35 @@ class TurnKeeper(AdapterCore):
         self._leave(turn)
         return []
 
-    def on_stream_abandoned(self, session_id: str, content: str, status: str = "cancelled") -> None:
+    def stream_turn(self, session_id: str) -> Turn | None:
+        """Return the turn of the stream that is being answered in a session; None without one."""
+        turn = speaking_turn(self, session_id)
+        return turn if turn is not None and turn.streamed else None
+
+    def on_stream_abandoned(self, turn: Turn, content: str, status: str = "cancelled") -> None:
         """Store what was said of an answer whose stream its reader left, and end its turn.
 
-        Nothing happens if the session has no open stream: it was answered.
+        Nothing happens if the turn has ended, or if the agent goes on with it in a run.
 
         Args:
-            session_id: whose stream.
+            turn: see `stream_turn`.
             content: what was said; empty is nothing.
             status: "cancelled", or "error" if the stream failed.
         """
-        self._write(*self._stream_abandoned(session_id, content, status))
+        self._write(*self._stream_abandoned(turn, content, status))
 
     async def aon_stream_abandoned(
-        self, session_id: str, content: str, status: str = "cancelled"
+        self, turn: Turn, content: str, status: str = "cancelled"
     ) -> None:
         """See `on_stream_abandoned`."""
-        await self._awrite(*self._stream_abandoned(session_id, content, status))
+        await self._awrite(*self._stream_abandoned(turn, content, status))
 
-    def _stream_abandoned(self, session_id: str, content: str, status: str) -> list[Make[None]]:
-        turn = speaking_turn(self, session_id)
-        if turn is None or not turn.streamed or turn.is_reported:
+    def _stream_abandoned(self, turn: Turn, content: str, status: str) -> list[Make[None]]:
+        if turn.closed or turn.is_reported:
             return []
-        said = [turn.message("assistant", content, metadata=dict(_PARTIAL))] if content else []
-        messages = [*self._late_user(turn), *said]
+        messages = self._late_user(turn)
+        if content:
+            messages.append(turn.message("assistant", content, metadata=dict(_PARTIAL)))
         return [*([append(*messages)] if messages else []), self._end_turn(turn, status)]
 
     def _abandon_streams(self) -> list[Make[None]]:

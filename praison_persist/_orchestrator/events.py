@@ -21,7 +21,7 @@ class AgentEvents(OrchestratorCore):
 
     def on_agent_start(
         self,
-        agent: Any,
+        agent: Any = None,
         session_id: str | None = None,
         user_id: str | None = None,
         resume: bool = True,
@@ -32,8 +32,8 @@ class AgentEvents(OrchestratorCore):
         returns all that is stored.
 
         Args:
-            agent: whose `name` (or `agent_id`) the session is stored with.
-            session_id: None: the configuration's, or else a new one; see `current_session`.
+            agent: whose `name` (or `agent_id`) the session is stored with; None: of no agent.
+            session_id: None: the configuration's, or else a new one; see `current_session_id`.
             user_id: whose session it is, if it is new; None: the configuration's.
             resume: False returns nothing of what was said before; it stays stored.
         """
@@ -46,7 +46,7 @@ class AgentEvents(OrchestratorCore):
 
     async def aon_agent_start(
         self,
-        agent: Any,
+        agent: Any = None,
         session_id: str | None = None,
         user_id: str | None = None,
         resume: bool = True,
@@ -71,7 +71,7 @@ class AgentEvents(OrchestratorCore):
             user_id=user_id or self.config.user_id,
             agent_id=None if agent_id is None else str(agent_id),
             name=f"Session {session_id[:8]}",
-            metadata={"agent_type": type(agent).__name__},
+            metadata={} if agent is None else {"agent_type": type(agent).__name__},
         )
 
     def _limits(self, resume: bool) -> History | None:

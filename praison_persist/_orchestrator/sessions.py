@@ -20,9 +20,9 @@ class Sessions(Resources, OrchestratorCore):
     """
 
     @property
-    def current_session(self) -> ConversationSession | None:
-        """The session that was last started here, as it was then; a copy."""
-        return None if self._current is None else self._sessions.get(self._current)
+    def current_session_id(self) -> str | None:
+        """The session that was last started here, by whichever thread or task."""
+        return self._current
 
     def cached_session(self, session_id: str) -> ConversationSession | None:
         """Return a copy of a session as it was last seen here, without asking the database."""

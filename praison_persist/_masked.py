@@ -26,7 +26,7 @@ def masked(url: str) -> str:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return _IN_PARTS.sub(r"\1=***", url)  # a path, or a connection string of key=value;
-    rest = url[scheme.end() :]
+    rest = _IN_QUERY.sub(r"\1=***", url[scheme.end() :])
     # Everything up to the last "@" may be credentials: passwords with an unencoded "@" exist.
     credentials, at, location = rest.rpartition("@")
     if at:
@@ -37,4 +37,4 @@ def masked(url: str) -> str:
         authority = _AUTHORITY.split(rest, 1)[0]
         if not all(_PLAIN_HOST.fullmatch(host) for host in authority.split(",")):
             rest = f"***{rest[len(authority) :]}"
-    return scheme.group() + _IN_QUERY.sub(r"\1=***", rest)
+    return scheme.group() + rest

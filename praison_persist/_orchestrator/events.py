@@ -70,7 +70,7 @@ class AgentEvents(OrchestratorCore):
             session_id=session_id,
             user_id=user_id or self.config.user_id,
             agent_id=None if agent_id is None else str(agent_id),
-            name=f"Session {session_id[:8]}",
+            name=f"Session {session_id}",
             metadata={} if agent is None else {"agent_type": type(agent).__name__},
         )
 

@@ -337,6 +337,7 @@ def test_a_backend_whose_driver_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
     assert found["knowledge"]["sql"]
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of vendors, of versions to come
 @pytest.mark.parametrize("row", [*CONVERSATION, *KNOWLEDGE, *STATE], ids=lambda row: row.name)
 def test_each_backend_says_what_it_needs(row: Backend) -> None:
     """What is said to be usable can be imported, and what is not cannot."""

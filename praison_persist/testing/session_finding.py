@@ -233,9 +233,10 @@ class TransferContract(SessionContract):
         assert store.list_sessions() == []
 
     def test_a_session_alone_is_no_import(self, store: SessionStore) -> None:
-        for bad in (None, [], {"sessions": []}, {"sessions": [{}, {}]}):
+        wrong: list[Any] = [None, [], {"sessions": []}, {"sessions": [{}, {}]}]
+        for bad in wrong:
             with pytest.raises(InvalidDataError):
-                store.import_session(bad)  # type: ignore[arg-type]  # what is tested
+                store.import_session(bad)
         assert store.list_sessions() == []
 
 

@@ -108,8 +108,14 @@ class TestDamage:
     ) -> None:
         messages = [None, "x", 7, {"role": "user", "content": "good"}, {"role": 5, "content": {}}]
         document = {
-            **{"session_id": "s", "messages": messages, "metadata": [], "runtime_state": "x"},
-            **{"created_at": 5, "children_ids": "x", "snapshots": [1], "title": 5},
+            "session_id": "s",
+            "messages": messages,
+            "metadata": [],
+            "runtime_state": "x",
+            "created_at": 5,
+            "children_ids": "x",
+            "snapshots": [1],
+            "title": 5,
             "last_compaction": {"summary": "so far", "message_index": 4},
         }
         (folder / "s.json").write_text(json.dumps(document))

@@ -127,9 +127,7 @@ def test_a_snapshot_whose_messages_are_missing(
     assert snapshot in caplog.text
 
 
-def test_a_name_that_stands_for_several_ids(
-    theirs: Any, ours: HierarchicalSessionStore
-) -> None:
+def test_a_name_that_stands_for_several_ids(theirs: Any, ours: HierarchicalSessionStore) -> None:
     """Their `user/1` is in the file user_1.json, and so would be anybody's `user_1`."""
     theirs.add_user_message("user/1", "hers")
     assert said(ours, "user/1") == ["hers"]

@@ -167,6 +167,7 @@ class TransferContract(SessionContract):
             {"messages": []},
             {"session_id": "a\x00b", "messages": []},
             {"session_id": "own", "parent_id": "own"},
+            {"session_id": "text", "messages": "hello"},
             {"session_id": "deep", "metadata": {"bad": float("nan")}},
             good,
             good | {"messages": []},

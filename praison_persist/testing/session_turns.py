@@ -121,7 +121,10 @@ class TurnContract(SessionContract):
 
     def test_a_history_is_replaced(self, store: SessionStore) -> None:
         say(store, "s", "old")
-        new = [{"role": "user", "content": "q", "timestamp": 5.0}, {"role": "tool", "content": "r"}]
+        new: list[dict[str, Any]] = [
+            {"role": "user", "content": "q", "timestamp": 5.0},
+            {"role": "tool", "content": "r"},
+        ]
         assert store.set_chat_history("s", new)
         first, second = store.get_session("s").messages
         assert (first.role, first.content, first.timestamp) == ("user", "q", 5.0)

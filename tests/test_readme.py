@@ -29,6 +29,7 @@ _PROGRAMS = (
     "knowledge.md",
     "orchestrator.md",
     "scaling.md",
+    "sessions.md",
     "state.md",
 )
 WITH_PROGRAMS = [*TRIED, *(ROOT / "docs" / name for name in _PROGRAMS)]

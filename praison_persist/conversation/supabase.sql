@@ -163,7 +163,7 @@ BEGIN
   INSERT INTO @{messages} (
     session_id, seq, id, run_id, role, content, tool_calls, tool_call_id, metadata, created_at
   )
-  SELECT p_session_id, base + row_number() OVER (ORDER BY g.position), g.id, g.run_id, g.role,
+  SELECT p_session_id, base + row_number() OVER (ORDER BY g.place), g.id, g.run_id, g.role,
     g.content, g.tool_calls::json, g.tool_call_id, g.metadata::json, g.created_at
   FROM ROWS FROM (
     json_to_recordset(p_messages) AS (
@@ -171,7 +171,7 @@ BEGIN
       metadata text, created_at double precision
     )
   ) WITH ORDINALITY AS g (
-    id, run_id, role, content, tool_calls, tool_call_id, metadata, created_at, position
+    id, run_id, role, content, tool_calls, tool_call_id, metadata, created_at, place
   )
   WHERE NOT EXISTS (
     SELECT FROM @{messages} AS m WHERE m.session_id = p_session_id AND m.id = g.id
@@ -183,8 +183,8 @@ BEGIN
     WHERE s.session_id = p_session_id;
   END IF;
   RETURN (
-    SELECT json_build_object('seqs', json_agg(m.seq ORDER BY g.position))
-    FROM ROWS FROM (json_to_recordset(p_messages) AS (id text)) WITH ORDINALITY AS g (id, position)
+    SELECT json_build_object('seqs', json_agg(m.seq ORDER BY g.place))
+    FROM ROWS FROM (json_to_recordset(p_messages) AS (id text)) WITH ORDINALITY AS g (id, place)
     JOIN @{messages} AS m ON m.session_id = p_session_id AND m.id = g.id
   );
 END

@@ -1,0 +1,276 @@
+"""The hooks of the conversation store over Supabase's REST API: each calls one function there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+
+from praison_persist._flow import Flow, wait
+from praison_persist._json import dumps, loads
+from praison_persist._retry import RetryPolicy
+from praison_persist._text import escaped, unescaped
+from praison_persist.conversation.driver import (
+    ConversationDriver,
+    Differs,
+    Row,
+    Stale,
+    difference,
+)
+from praison_persist.conversation.supabase_names import DOCUMENTS, function_name
+from praison_persist.conversation.supabase_rest import (
+    FAILURES,
+    Place,
+    RefusedError,
+    call,
+    is_transient,
+)
+from praison_persist.errors import (
+    BackendError,
+    PersistError,
+    SchemaError,
+    UnavailableError,
+    UnsupportedError,
+)
+
+__all__ = ["SupabaseDriver"]
+
+Client = httpx.Client | httpx.AsyncClient
+
+# What PostgREST and PostgreSQL say of a function, table, column or schema that is not there.
+_ABSENT = frozenset({"PGRST202", "PGRST203", "42P01", "42703", "42883", "3F000"})
+_NOT_EXPOSED = "PGRST106"
+_VIEW, _RUNS = "PPV01", "PPV02"  # supabase.sql
+_NOT_ALLOWED = "42501"
+_TIMES = ("created_at", "updated_at")
+_TEXTS = ("name", "content")
+
+
+class SupabaseDriver(ConversationDriver):
+    """Calls the functions of `praison_persist.conversation.supabase_sql`.
+
+    Args:
+        place: where, and the key.
+        clients: returns the client of the running process or loop.
+        close_clients: closes it; returns None, or a coroutine.
+        prefix: begins the name of every table and function.
+        schema: has them.
+        retry: of what failed transiently.
+        sleep: waits so many seconds, in the colour of the clients.
+    """
+
+    failures = FAILURES
+
+    def __init__(
+        self,
+        place: Place,
+        clients: Callable[[], Client],
+        close_clients: Callable[[], Any],
+        prefix: str,
+        schema: str,
+        retry: RetryPolicy,
+        sleep: Callable[[float], Any],
+    ) -> None:
+        self._place, self._clients, self._close_clients = place, clients, close_clients
+        self._prefix, self._schema = prefix, schema
+        self.address, self.retry, self.sleep = place.address, retry, sleep
+
+    def _call(self, function: str, **arguments: Any) -> Flow[Any]:
+        named = {f"p_{name}": value for name, value in arguments.items()}
+        return call(self._clients(), function_name(function, self._prefix), named)
+
+    def insert_session(self, session: Row) -> Flow[bool]:
+        """See ConversationDriver.insert_session."""
+        return self.insert_whole({**session, "last_seq": 0}, ())
+
+    def find_session(self, session_id: str) -> Flow[Row | None]:
+        """See ConversationDriver.find_session."""
+        found = yield from self._call("find_session", session_id=session_id)
+        return None if found is None else _read(found)
+
+    def replace_session(
+        self, session: Row, now: float, expected_version: int | None
+    ) -> Flow[Row | None]:
+        """See ConversationDriver.replace_session."""
+        stored = yield from self._call(
+            "replace_session", session=_sent(session), now=now, expected_version=expected_version
+        )
+        if stored is None:
+            return None
+        if "version" in stored:
+            raise Stale(stored["version"])
+        return _read(stored["session"])
+
+    def remove_session(self, session_id: str) -> Flow[bool]:
+        """See ConversationDriver.remove_session."""
+        return self._call("remove_session", session_id=session_id)
+
+    def sessions(
+        self,
+        user_id: str | None,
+        agent_id: str | None,
+        *,
+        limit: int | None,
+        offset: int,
+        below: tuple[float, str] | None,
+    ) -> Flow[list[Row]]:
+        """See ConversationDriver.sessions."""
+        updated_at, session_id = below or (None, None)
+        found = yield from self._call(
+            "list_sessions",
+            user_id=user_id,
+            agent_id=agent_id,
+            limit=limit,
+            offset=offset,
+            updated_at=updated_at,
+            session_id=session_id,
+        )
+        return [_read(row) for row in found]
+
+    def append(
+        self, session_id: str, messages: Sequence[Row], now: float
+    ) -> Flow[list[Row] | None]:
+        """See ConversationDriver.append."""
+        known: dict[int, Row] = {}
+        sent, by_id = [_sent(row) for row in messages], {row["id"]: row for row in messages}
+        while True:
+            stored = yield from self._call(
+                "append_messages", session_id=session_id, messages=sent, known=list(known), now=now
+            )
+            if stored is None:
+                return None
+            if "seqs" in stored:
+                break
+            for row in map(_read, stored["known"]):
+                field = difference(row, by_id[row["id"]])
+                if field is not None:
+                    raise Differs(row["id"], field)
+                known[row["seq"]] = row
+        numbered = zip(messages, stored["seqs"], strict=True)
+        return [known.get(seq) or {**row, "seq": seq} for row, seq in numbered]
+
+    def messages(
+        self,
+        session_id: str,
+        *,
+        limit: int | None,
+        above: int | None,
+        below: int | None,
+        before: float | None,
+        after: float | None,
+        newest_first: bool,
+    ) -> Flow[list[Row]]:
+        """See ConversationDriver.messages."""
+        found = yield from self._call(
+            "list_messages",
+            session_id=session_id,
+            limit=limit,
+            above=above,
+            below=below,
+            before=before,
+            after=after,
+            newest_first=newest_first,
+        )
+        return [_read(row) for row in found]
+
+    def remove_messages(self, session_id: str, ids: Sequence[str] | None) -> Flow[int]:
+        """See ConversationDriver.remove_messages."""
+        named = None if ids is None else list(ids)
+        return self._call("remove_messages", session_id=session_id, ids=named)
+
+    def count(self, session_id: str) -> Flow[int]:
+        """See ConversationDriver.count."""
+        return self._call("count_messages", session_id=session_id)
+
+    def find_whole(self, session_id: str) -> Flow[tuple[Row, list[Row]] | None]:
+        """See ConversationDriver.find_whole."""
+        found = yield from self._call("find_whole", session_id=session_id)
+        if found is None:
+            return None
+        return _read(found["session"]), [_read(row) for row in found["messages"]]
+
+    def insert_whole(self, session: Row, messages: Sequence[Row]) -> Flow[bool]:
+        """See ConversationDriver.insert_whole."""
+        sent = [_sent(row) for row in messages]
+        return self._call("insert_session", session=_sent(session), messages=sent)
+
+    def close(self) -> Flow[None]:
+        """See Vendor.close."""
+        yield from wait(self._close_clients())
+
+    def is_transient(self, error: BaseException) -> bool:
+        """See Vendor.is_transient."""
+        return is_transient(error)
+
+    def describe(self, error: BaseException) -> str:
+        """See Vendor.describe."""
+        return self._place.without_key(super().describe(error))
+
+    def translate(self, error: BaseException, action: str) -> PersistError:
+        """See Vendor.translate."""
+        if not isinstance(error, RefusedError):
+            return super().translate(error, action)
+        text = f"{self.address}: cannot {action}: {self.describe(error)}"
+        if error.code in _ABSENT:
+            return SchemaError(f"{text}. {self._setup()}")
+        if error.code == _NOT_EXPOSED:
+            return SchemaError(
+                f"{text}. Expose the schema {self._schema!r}: the project's settings, API"
+            )
+        if error.code == _VIEW:
+            return UnsupportedError(
+                f"{text}: what it shows, or what its forks show, only the SQL store keeps. "
+                "Use it through the project's postgresql:// URL"
+            )
+        if error.code == _RUNS:
+            return UnsupportedError(
+                f"{text}, which this store would lose. Dump it through the SQL store, with the "
+                "project's postgresql:// URL"
+            )
+        if error.code == _NOT_ALLOWED or error.status in (401, 403):  # noqa: PLR2004 - HTTP's
+            return UnavailableError(
+                f"{text}. The key has to be the project's secret (service_role) one"
+            )
+        return BackendError(text)
+
+    def _setup(self) -> str:
+        words = ["praison-persist", "db", "sql", "--supabase"]
+        if self._prefix != _DEFAULT_PREFIX:
+            words += ["--table-prefix", self._prefix]
+        if self._schema != _DEFAULT_SCHEMA:
+            words += ["--schema", self._schema]
+        return (
+            "The database lacks what this store calls. Run once, in the project's SQL editor, what "
+            f"this prints: {shlex.join(words)}"
+        )
+
+
+_DEFAULT_PREFIX, _DEFAULT_SCHEMA = "praison_", "public"
+
+
+def _sent(row: Row) -> Row:
+    """Return a row as the functions take it."""
+    sent = dict(row)
+    for name in DOCUMENTS:
+        if sent.get(name) is not None:
+            sent[name] = dumps(sent[name])
+    for name in _TEXTS:
+        if sent.get(name) is not None:
+            sent[name] = escaped(sent[name])
+    return sent
+
+
+def _read(row: Row) -> Row:
+    """Undo `_sent`."""
+    for name in DOCUMENTS:
+        if row.get(name) is not None:
+            row[name] = loads(row[name])
+    for name in _TEXTS:
+        if row.get(name) is not None:
+            row[name] = unescaped(row[name])
+    for name in _TIMES:
+        if name in row:
+            row[name] = float(row[name])  # PostgreSQL writes a whole number without a point
+    return row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from praison_persist.conversation.driver import (
     Stale,
     difference,
 )
-from praison_persist.conversation.supabase_names import DOCUMENTS, function_name
+from praison_persist.conversation.supabase_names import DOCUMENTS, Names
 from praison_persist.conversation.supabase_rest import (
     FAILURES,
     Place,
@@ -53,10 +52,9 @@ class SupabaseDriver(ConversationDriver):
 
     Args:
         place: where, and the key.
+        names: of the functions.
         clients: returns the client of the running process or loop.
         close_clients: closes it; returns None, or a coroutine.
-        prefix: begins the name of every table and function.
-        schema: has them.
         retry: of what failed transiently.
         sleep: waits so many seconds, in the colour of the clients.
     """
@@ -66,20 +64,19 @@ class SupabaseDriver(ConversationDriver):
     def __init__(
         self,
         place: Place,
+        names: Names,
         clients: Callable[[], Client],
         close_clients: Callable[[], Any],
-        prefix: str,
-        schema: str,
         retry: RetryPolicy,
         sleep: Callable[[float], Any],
     ) -> None:
-        self._place, self._clients, self._close_clients = place, clients, close_clients
-        self._prefix, self._schema = prefix, schema
+        self._place, self._names = place, names
+        self._clients, self._close_clients = clients, close_clients
         self.address, self.retry, self.sleep = place.address, retry, sleep
 
     def _call(self, function: str, **arguments: Any) -> Flow[Any]:
         named = {f"p_{name}": value for name, value in arguments.items()}
-        return call(self._clients(), function_name(function, self._prefix), named)
+        return call(self._clients(), self._names.function(function), named)
 
     def insert_session(self, session: Row) -> Flow[bool]:
         """See ConversationDriver.insert_session."""
@@ -214,10 +211,13 @@ class SupabaseDriver(ConversationDriver):
             return super().translate(error, action)
         text = f"{self.address}: cannot {action}: {self.describe(error)}"
         if error.code in _ABSENT:
-            return SchemaError(f"{text}. {self._setup()}")
+            return SchemaError(
+                f"{text}. The database lacks what this store calls. Run once, in the project's SQL "
+                f"editor, what this prints: {self._names.command}"
+            )
         if error.code == _NOT_EXPOSED:
             return SchemaError(
-                f"{text}. Expose the schema {self._schema!r}: the project's settings, API"
+                f"{text}. Expose the schema {self._names.schema!r}: the project's settings, API"
             )
         if error.code == _VIEW:
             return UnsupportedError(
@@ -234,20 +234,6 @@ class SupabaseDriver(ConversationDriver):
                 f"{text}. The key has to be the project's secret (service_role) one"
             )
         return BackendError(text)
-
-    def _setup(self) -> str:
-        words = ["praison-persist", "db", "sql", "--supabase"]
-        if self._prefix != _DEFAULT_PREFIX:
-            words += ["--table-prefix", self._prefix]
-        if self._schema != _DEFAULT_SCHEMA:
-            words += ["--schema", self._schema]
-        return (
-            "The database lacks what this store calls. Run once, in the project's SQL editor, what "
-            f"this prints: {shlex.join(words)}"
-        )
-
-
-_DEFAULT_PREFIX, _DEFAULT_SCHEMA = "praison_", "public"
 
 
 def _sent(row: Row) -> Row:

@@ -116,7 +116,9 @@ def _checked(url: str) -> str:
     return url.rstrip("/").removesuffix(_PATH)
 
 
-def call(client: httpx.Client | httpx.AsyncClient, function: str, arguments: Mapping[str, Any]) -> Flow[Any]:
+def call(
+    client: httpx.Client | httpx.AsyncClient, function: str, arguments: Mapping[str, Any]
+) -> Flow[Any]:
     """Call a function with all its arguments by name; return the JSON value it returns.
 
     Raises:

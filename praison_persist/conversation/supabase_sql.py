@@ -12,20 +12,21 @@ from string import Template
 import sqlalchemy as sa
 
 from praison_persist.conversation.supabase_names import (
+    DEFAULT_PREFIX,
+    DEFAULT_SCHEMA,
     DOCUMENTS,
     FUNCTIONS,
     MESSAGE_FIELDS,
     SESSION_FIELDS,
-    function_name,
+    Names,
 )
 from praison_persist.errors import ConfigurationError
 from praison_persist.sql import migrate
-from praison_persist.sql.schema import DEFAULT_PREFIX, Tables, check_identifier, tables
+from praison_persist.sql.schema import Tables, check_identifier, tables
 from praison_persist.sql.url import parse_url
 
 __all__ = ["install", "setup_sql"]
 
-_SCHEMA = "public"
 _ROLE = "service_role"
 
 
@@ -36,7 +37,7 @@ class _Script(Template):
 def setup_sql(
     *,
     table_prefix: str = DEFAULT_PREFIX,
-    schema: str = _SCHEMA,
+    schema: str = DEFAULT_SCHEMA,
     role: str = _ROLE,
     revision: str = "head",
 ) -> str:
@@ -62,7 +63,7 @@ def setup_sql(
 
 
 def install(
-    url: str, *, table_prefix: str = DEFAULT_PREFIX, schema: str = _SCHEMA, role: str = _ROLE
+    url: str, *, table_prefix: str = DEFAULT_PREFIX, schema: str = DEFAULT_SCHEMA, role: str = _ROLE
 ) -> None:
     """Do what `setup_sql` says over a PostgreSQL connection, whatever is there already.
 
@@ -98,7 +99,8 @@ def _functions(ours: Tables, schema: str, role: str) -> str:
     check_identifier(role, "role")
     prefix = ours.prefix
     text = resources.files(__package__).joinpath("supabase.sql").read_text(encoding="utf-8")
-    functions = {name: _quoted(schema, function_name(name, prefix)) for name in FUNCTIONS}
+    names = Names(prefix, schema)
+    functions = {name: _quoted(schema, names.function(name)) for name in FUNCTIONS}
     named = {
         table.name.removeprefix(prefix): _quoted(schema, table.name)
         for table in ours.metadata.sorted_tables
@@ -125,7 +127,5 @@ def _quoted(*names: str) -> str:
 
 def _json_object(alias: str, fields: tuple[str, ...]) -> str:
     """Return the expression that makes a row of these fields."""
-    pairs = (
-        f"'{name}', {alias}.{name}{'::text' if name in DOCUMENTS else ''}" for name in fields
-    )
+    pairs = (f"'{name}', {alias}.{name}{'::text' if name in DOCUMENTS else ''}" for name in fields)
     return f"json_build_object({', '.join(pairs)})"

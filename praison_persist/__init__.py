@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from praison_persist.config import create_knowledge_store as create_knowledge_store
     from praison_persist.config import create_state_store as create_state_store
     from praison_persist.config import get_default_registry as get_default_registry
+    from praison_persist.conversation.supabase import (
+        AsyncSupabaseConversationStore as AsyncSupabaseConversationStore,
+    )
+    from praison_persist.conversation.supabase import (
+        SupabaseConversationStore as SupabaseConversationStore,
+    )
     from praison_persist.errors import BackendError as BackendError
     from praison_persist.errors import ConfigurationError as ConfigurationError
     from praison_persist.errors import ConflictError as ConflictError
@@ -203,6 +209,7 @@ _NAMES = {
         "create_state_store",
         "get_default_registry",
     ),
+    "conversation.supabase": ("AsyncSupabaseConversationStore", "SupabaseConversationStore"),
     "errors": (
         "BackendError",
         "ConfigurationError",

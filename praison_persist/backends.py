@@ -6,6 +6,7 @@ from praison_persist.registry import Backend, Tested
 
 __all__ = ["CONVERSATION", "KNOWLEDGE", "STATE"]
 
+_CONVERSATION = "praison_persist.conversation"
 _SQL = "praison_persist.sql.named"
 _STATE = "praison_persist.state"
 _KNOWLEDGE = "praison_persist.knowledge"
@@ -91,6 +92,22 @@ CONVERSATION = (
         ),
     ),
     Backend("async_turso", f"{_SQL}:AsyncTursoConversationStore", extra="turso"),
+    Backend(
+        "supabase",
+        f"{_CONVERSATION}.supabase:SupabaseConversationStore",
+        extra="supabase",
+        title="Supabase's REST API",
+        tested=Tested(
+            "engine",
+            "PostgREST 12.0 over PostgreSQL 15, behind a gateway of the tests; httpx 0.28",
+            "Supabase's own gateway and service",
+        ),
+    ),
+    Backend(
+        "async_supabase",
+        f"{_CONVERSATION}.supabase:AsyncSupabaseConversationStore",
+        extra="supabase",
+    ),
 )
 KNOWLEDGE = (
     Backend(

@@ -49,7 +49,12 @@ _SCHEMES = {
     "turso": "turso",
     "sqlite+libsql": "turso",
 }
-_HOSTS = {".turso.io": "turso"}  # what serves a URL of http or https
+# Ends of the host in a URL of http or https.
+_HOSTS = {".turso.io": "turso", ".supabase.co": "supabase", ".supabase.com": "supabase"}
+    ".turso.io": "turso",
+    ".supabase.co": "supabase",
+    ".supabase.com": "supabase",
+}  # what serves a URL of http or https
 _KNOWLEDGE_PLACES = {  # what is in host and port of a URL of http or https
     "qdrant": "qdrant",
     ":6333": "qdrant",

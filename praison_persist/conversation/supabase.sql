@@ -249,15 +249,22 @@ $function$;
 -- {"session": …, "messages": …} of one instant, or null.
 CREATE OR REPLACE FUNCTION @{find_whole}(p_session_id text) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = '' AS $function$
+DECLARE
+  part text;
+  there boolean;
 BEGIN
   PERFORM @{refuse_view}(p_session_id);
-  -- PPV02: the caller has no place for runs and traces, and must not lose them.
-  IF EXISTS (SELECT FROM @{runs} AS r WHERE r.session_id = p_session_id)
-    OR EXISTS (SELECT FROM @{tool_calls} AS c WHERE c.session_id = p_session_id)
-    OR EXISTS (SELECT FROM @{traces} AS t WHERE t.session_id = p_session_id)
-  THEN
-    RAISE EXCEPTION 'session % has runs or traces', p_session_id USING ERRCODE = 'PPV02';
-  END IF;
+  -- PPV02: the caller has no place for these, and must not lose them.
+  FOREACH part IN ARRAY ARRAY[@{parts}]
+  LOOP
+    IF to_regclass(part) IS NOT NULL THEN
+      EXECUTE 'SELECT EXISTS (SELECT FROM ' || part || ' WHERE session_id = $1)'
+      INTO there USING p_session_id;
+      IF there THEN
+        RAISE EXCEPTION 'session % has rows in %', p_session_id, part USING ERRCODE = 'PPV02';
+      END IF;
+    END IF;
+  END LOOP;
   RETURN (
     SELECT json_build_object('session', @{session_json}, 'messages', (
       SELECT coalesce(json_agg(@{message_json} ORDER BY m.seq), '[]')

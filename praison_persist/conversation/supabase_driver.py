@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import httpx
-
 from praison_persist._flow import Flow, wait
 from praison_persist._json import dumps, loads
 from praison_persist._retry import RetryPolicy
@@ -21,9 +19,9 @@ from praison_persist.conversation.driver import (
 from praison_persist.conversation.supabase_names import DOCUMENTS, Names
 from praison_persist.conversation.supabase_rest import (
     FAILURES,
+    Client,
     Place,
     RefusedError,
-    call,
     is_transient,
 )
 from praison_persist.errors import (
@@ -35,8 +33,6 @@ from praison_persist.errors import (
 )
 
 __all__ = ["SupabaseDriver"]
-
-Client = httpx.Client | httpx.AsyncClient
 
 # What PostgREST and PostgreSQL say of a function, table, column or schema that is not there.
 _ABSENT = frozenset({"PGRST202", "PGRST203", "42P01", "42703", "42883", "3F000"})
@@ -76,7 +72,7 @@ class SupabaseDriver(ConversationDriver):
 
     def _call(self, function: str, **arguments: Any) -> Flow[Any]:
         named = {f"p_{name}": value for name, value in arguments.items()}
-        return call(self._clients(), self._names.function(function), named)
+        return self._place.call(self._clients(), self._names.function(function), named)
 
     def insert_session(self, session: Row) -> Flow[bool]:
         """See ConversationDriver.insert_session."""
@@ -201,10 +197,6 @@ class SupabaseDriver(ConversationDriver):
         """See Vendor.is_transient."""
         return is_transient(error)
 
-    def describe(self, error: BaseException) -> str:
-        """See Vendor.describe."""
-        return self._place.without_key(super().describe(error))
-
     def translate(self, error: BaseException, action: str) -> PersistError:
         """See Vendor.translate."""
         if not isinstance(error, RefusedError):
@@ -229,7 +221,7 @@ class SupabaseDriver(ConversationDriver):
                 f"{text}, which this store would lose. Dump it through the SQL store, with the "
                 "project's postgresql:// URL"
             )
-        if error.code == _NOT_ALLOWED or error.status in (401, 403):  # noqa: PLR2004 - HTTP's
+        if error.code == _NOT_ALLOWED or error.status in (401, 403):
             return UnavailableError(
                 f"{text}. The key has to be the project's secret (service_role) one"
             )

@@ -40,7 +40,7 @@ MESSAGE_FIELDS = (
 # Fields that are JSON, and travel as its text.
 DOCUMENTS = ("state", "metadata", "tool_calls")
 
-# As the SQL store's (praison_persist.sql.schema), which is not loaded for this: it needs SQLAlchemy.
+# As of the SQL store (praison_persist.sql.schema), which is not loaded: it needs SQLAlchemy.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 

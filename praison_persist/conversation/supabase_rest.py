@@ -1,7 +1,7 @@
 """Functions of a database called over Supabase's REST API, which is PostgREST behind a gateway.
 
-httpx, not the vendor's client (postgrest 2.34): its errors do not have the HTTP status when the body
-is JSON, and a gateway's 401 or 429 has no other code.
+Through httpx, not the vendor's client (postgrest 2.34): its errors lack the HTTP status where the
+body is JSON, and a gateway's 401 or 429 says nothing else by which it could be told.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from praison_persist._flow import Flow, wait
 from praison_persist._json import dumps, loads
 from praison_persist.errors import ConfigurationError
 
-__all__ = ["FAILURES", "Place", "RefusedError", "call", "is_transient"]
+__all__ = ["FAILURES", "Client", "Place", "RefusedError", "is_transient"]
 
 _PATH = "/rest/v1"
 # What a header may hold, without spaces (RFC 9110, 5.5).
@@ -34,6 +34,9 @@ _TRANSIENT_CODES = frozenset(
     }
 )
 
+_BAD_GATEWAY = 502
+
+Client = httpx.Client | httpx.AsyncClient
 C = TypeVar("C", httpx.Client, httpx.AsyncClient)
 
 
@@ -97,9 +100,26 @@ class Place:
             },
         )
 
-    def without_key(self, text: str) -> str:
-        """Return a text from elsewhere, the key masked."""
-        return text.replace(self._key, "***")
+    def call(self, client: Client, function: str, arguments: Mapping[str, Any]) -> Flow[Any]:
+        """Call a function with all its arguments by name; return the JSON value it returns.
+
+        Raises:
+            RefusedError: the API answered with an error, or with what is no JSON.
+        """
+        request: Any = client.post(function, content=dumps(arguments))
+        response: httpx.Response = yield from wait(request)
+        status = response.status_code
+        try:
+            value = loads(response.content) if response.content else None
+        except ValueError:
+            # A gateway's page: of an error, or of success where the API should have answered.
+            shown = _BAD_GATEWAY if response.is_success else status
+            raise RefusedError(shown, "", response.reason_phrase) from None
+        if response.is_success:
+            return value
+        told = value if isinstance(value, dict) else {}
+        message = str(told.get("message") or response.reason_phrase)
+        raise RefusedError(status, str(told.get("code") or ""), message.replace(self._key, "***"))
 
 
 def _checked(url: str) -> str:
@@ -114,29 +134,6 @@ def _checked(url: str) -> str:
             "A Supabase URL has neither a user nor a query; give the key as key= or SUPABASE_KEY"
         )
     return url.rstrip("/").removesuffix(_PATH)
-
-
-def call(
-    client: httpx.Client | httpx.AsyncClient, function: str, arguments: Mapping[str, Any]
-) -> Flow[Any]:
-    """Call a function with all its arguments by name; return the JSON value it returns.
-
-    Raises:
-        RefusedError: the API answered with an error, or with what is no JSON.
-    """
-    request: Any = client.post(function, content=dumps(arguments))
-    response: httpx.Response = yield from wait(request)
-    try:
-        value = loads(response.content) if response.content else None
-    except ValueError:
-        # A gateway's page: of an error, or of success where the API should have answered.
-        status = 502 if response.is_success else response.status_code
-        raise RefusedError(status, "", response.reason_phrase) from None
-    if response.is_success:
-        return value
-    told = value if isinstance(value, dict) else {}
-    code, message = told.get("code") or "", told.get("message") or response.reason_phrase
-    raise RefusedError(response.status_code, str(code), str(message))
 
 
 def is_transient(error: BaseException) -> bool:

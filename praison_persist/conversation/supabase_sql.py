@@ -29,6 +29,9 @@ __all__ = ["install", "setup_sql"]
 
 _ROLE = "service_role"
 
+# What may belong to a session besides its messages; not all of it is at every revision.
+_PARTS = ("runs", "tool_calls", "traces", "snapshots", "session_details", "runtime_states")
+
 
 class _Script(Template):
     delimiter = "@"  # $ quotes the bodies of functions
@@ -115,6 +118,7 @@ def _functions(ours: Tables, schema: str, role: str) -> str:
         row_level_security="\n".join(
             f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;" for table in every
         ),
+        parts=", ".join(f"'{_quoted(schema, prefix + part)}'" for part in _PARTS),
         session_json=_json_object("s", SESSION_FIELDS),
         message_json=_json_object("m", MESSAGE_FIELDS),
     )

@@ -130,6 +130,12 @@ class Supabase:
         """The URL of the project."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def reset(self) -> None:
+        """Answer as usual again, and forget what was called."""
+        self.functions.clear()
+        self.failing.clear()
+        self.losing = 0
+
     def close(self) -> None:
         """End the gateway."""
         self._server.shutdown()

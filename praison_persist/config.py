@@ -49,12 +49,11 @@ _SCHEMES = {
     "turso": "turso",
     "sqlite+libsql": "turso",
 }
-# Ends of the host in a URL of http or https.
-_HOSTS = {".turso.io": "turso", ".supabase.co": "supabase", ".supabase.com": "supabase"}
+_HOSTS = {  # ends of the host in a URL of http or https
     ".turso.io": "turso",
     ".supabase.co": "supabase",
     ".supabase.com": "supabase",
-}  # what serves a URL of http or https
+}
 _KNOWLEDGE_PLACES = {  # what is in host and port of a URL of http or https
     "qdrant": "qdrant",
     ":6333": "qdrant",

@@ -112,8 +112,12 @@ import sys
 from praison_persist.conversation.supabase import SupabaseConversationStore
 from praison_persist.testing.contract import message, race
 
+def write(thread):
+    for number in range(9):
+        store.add_message("s", message(id=f"{sys.argv[3]}/{thread}/{number}"))
+
 with SupabaseConversationStore(*sys.argv[1:3]) as store:
-    race(3, lambda t: [store.add_message("s", message(id=f"{sys.argv[3]}/{t}/{n}")) for n in range(9)])
+    race(3, write)
 """
     variables = environment(tmp_path)
     ended = race(

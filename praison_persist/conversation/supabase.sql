@@ -136,29 +136,36 @@ BEGIN
 END
 $function$;
 
--- {"seqs": …}, one for each message; or nothing is written and {"known": …} has stored messages of
--- the same ids, which the caller compares and names in p_known the next time; or null. A stored
--- message never changes, and its seq is given to no other.
+-- {"last_seq": …, "stored": …}: the last number before, and for each message that of the one stored
+-- of its id, or null of one that got the next number. Or nothing is written and {"known": …} has
+-- stored messages of the same ids, which the caller compares and names in p_known the next time: a
+-- stored message never changes, and its seq is given to no other. Or null: there is no session.
 CREATE OR REPLACE FUNCTION @{append_messages}(
   p_session_id text, p_messages json, p_known bigint[], p_now double precision
 ) RETURNS json
 LANGUAGE plpgsql VOLATILE SET search_path = '' AS $function$
 DECLARE
   base bigint;
+  stored bigint[];
   added bigint;
-  known json;
 BEGIN
   SELECT s.last_seq INTO base FROM @{sessions} AS s WHERE s.session_id = p_session_id FOR UPDATE;
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
   PERFORM @{refuse_view}(p_session_id);
-  SELECT json_agg(@{message_json}) INTO known
-  FROM json_to_recordset(p_messages) AS g (id text)
-  JOIN @{messages} AS m ON m.session_id = p_session_id AND m.id = g.id
-  WHERE m.seq <> ALL (p_known);
-  IF known IS NOT NULL THEN
-    RETURN json_build_object('known', known);
+  -- A subquery for each message: of a join, the planner might make a hash of the whole session.
+  SELECT array_agg((
+    SELECT m.seq FROM @{messages} AS m WHERE m.id = g.id AND m.session_id = p_session_id
+  ) ORDER BY g.place) INTO stored
+  FROM ROWS FROM (json_to_recordset(p_messages) AS (id text)) WITH ORDINALITY AS g (id, place);
+  IF EXISTS (
+    SELECT FROM unnest(stored) AS f (seq) WHERE f.seq IS NOT NULL AND f.seq <> ALL (p_known)
+  ) THEN
+    RETURN json_build_object('known', (
+      SELECT json_agg(@{message_json})
+      FROM @{messages} AS m WHERE m.session_id = p_session_id AND m.seq = ANY (stored)
+    ));
   END IF;
   INSERT INTO @{messages} (
     session_id, seq, id, run_id, role, content, tool_calls, tool_call_id, metadata, created_at
@@ -169,24 +176,19 @@ BEGIN
     json_to_recordset(p_messages) AS (
       id text, run_id text, role text, content text, tool_calls text, tool_call_id text,
       metadata text, created_at double precision
-    )
+    ),
+    unnest(stored)
   ) WITH ORDINALITY AS g (
-    id, run_id, role, content, tool_calls, tool_call_id, metadata, created_at, place
+    id, run_id, role, content, tool_calls, tool_call_id, metadata, created_at, stored, place
   )
-  WHERE NOT EXISTS (
-    SELECT FROM @{messages} AS m WHERE m.session_id = p_session_id AND m.id = g.id
-  );
+  WHERE g.stored IS NULL;
   GET DIAGNOSTICS added = ROW_COUNT;
   IF added > 0 THEN
     UPDATE @{sessions} AS s
     SET last_seq = base + added, updated_at = greatest(s.updated_at, p_now)
     WHERE s.session_id = p_session_id;
   END IF;
-  RETURN (
-    SELECT json_build_object('seqs', json_agg(m.seq ORDER BY g.place))
-    FROM ROWS FROM (json_to_recordset(p_messages) AS (id text)) WITH ORDINALITY AS g (id, place)
-    JOIN @{messages} AS m ON m.session_id = p_session_id AND m.id = g.id
-  );
+  RETURN json_build_object('last_seq', base, 'stored', stored);
 END
 $function$;
 
@@ -194,7 +196,9 @@ CREATE OR REPLACE FUNCTION @{list_messages}(
   p_session_id text, p_limit bigint, p_above bigint, p_below bigint,
   p_before double precision, p_after double precision, p_newest_first boolean
 ) RETURNS json
-LANGUAGE plpgsql STABLE SET search_path = '' SET plan_cache_mode = force_custom_plan AS $function$
+-- Of a new table the planner has no statistics, and would sort the whole session.
+LANGUAGE plpgsql STABLE SET search_path = '' SET plan_cache_mode = force_custom_plan
+SET enable_bitmapscan = off AS $function$
 DECLARE
   found json;
 BEGIN

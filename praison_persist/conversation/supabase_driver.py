@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 from praison_persist._flow import Flow, wait
@@ -129,20 +130,23 @@ class SupabaseDriver(ConversationDriver):
         known: dict[int, Row] = {}
         sent, by_id = [_sent(row) for row in messages], {row["id"]: row for row in messages}
         while True:
-            stored = yield from self._call(
+            told = yield from self._call(
                 "append_messages", session_id=session_id, messages=sent, known=list(known), now=now
             )
-            if stored is None:
+            if told is None:
                 return None
-            if "seqs" in stored:
+            if "stored" in told:
                 break
-            for row in map(_read, stored["known"]):
+            for row in map(_read, told["known"]):
                 field = difference(row, by_id[row["id"]])
                 if field is not None:
                     raise Differs(row["id"], field)
                 known[row["seq"]] = row
-        numbered = zip(messages, stored["seqs"], strict=True)
-        return [known.get(seq) or {**row, "seq": seq} for row, seq in numbered]
+        numbers = count(told["last_seq"] + 1)
+        return [
+            {**row, "seq": next(numbers)} if seq is None else known[seq]
+            for row, seq in zip(messages, told["stored"], strict=True)
+        ]
 
     def messages(
         self,

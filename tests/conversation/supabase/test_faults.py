@@ -6,6 +6,7 @@ import asyncio
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -30,11 +31,11 @@ PAGE = "<html>bad gateway</html>"
 Open = Callable[..., ConversationStore]
 
 
-def _sync(url: str, key: str, **options: float) -> ConversationStore:
+def _sync(url: str, key: str, **options: Any) -> ConversationStore:
     return SupabaseConversationStore(url, key, **options)
 
 
-def _async(url: str, key: str, **options: float) -> ConversationStore:
+def _async(url: str, key: str, **options: Any) -> ConversationStore:
     return blocking(AsyncSupabaseConversationStore(url, key, **options), ConversationStore)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -229,6 +230,6 @@ class TestConfiguration:
     @pytest.mark.parametrize(
         "options", [{"table_prefix": "a-b"}, {"schema": ""}, {"schema": "a.b"}, {"timeout": 0}]
     )
-    def test_options_that_cannot_be_right(self, options: dict[str, str]) -> None:
+    def test_options_that_cannot_be_right(self, options: dict[str, Any]) -> None:
         with pytest.raises(ConfigurationError, match=next(iter(options))):
             create_conversation_store("supabase", "https://a.supabase.co", key=KEY, **options)

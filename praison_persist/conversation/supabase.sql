@@ -66,7 +66,9 @@ $function$;
 
 CREATE OR REPLACE FUNCTION @{find_session}(p_session_id text) RETURNS json
 LANGUAGE sql STABLE SET search_path = '' AS $function$
-  SELECT @{session_json} FROM @{sessions} AS s WHERE s.session_id = p_session_id
+  SELECT to_json(f) FROM (
+    SELECT @{session_columns} FROM @{sessions} AS s WHERE s.session_id = p_session_id
+  ) AS f
 $function$;
 
 -- {"session": …}, or {"version": …} of one that is of another version than expected, or null.
@@ -77,15 +79,19 @@ LANGUAGE plpgsql VOLATILE SET search_path = '' AS $function$
 DECLARE
   stored json;
 BEGIN
-  UPDATE @{sessions} AS s
-  SET user_id = n.user_id, agent_id = n.agent_id, name = n.name, state = n.state::json,
-    metadata = n.metadata::json, version = s.version + 1, updated_at = greatest(s.updated_at, p_now)
-  FROM json_to_record(p_session) AS n (
-    session_id text, user_id text, agent_id text, name text, state text, metadata text
+  WITH updated AS (
+    UPDATE @{sessions} AS s
+    SET user_id = n.user_id, agent_id = n.agent_id, name = n.name, state = n.state::json,
+      metadata = n.metadata::json, version = s.version + 1,
+      updated_at = greatest(s.updated_at, p_now)
+    FROM json_to_record(p_session) AS n (
+      session_id text, user_id text, agent_id text, name text, state text, metadata text
+    )
+    WHERE s.session_id = n.session_id
+      AND (p_expected_version IS NULL OR s.version = p_expected_version)
+    RETURNING @{session_columns}
   )
-  WHERE s.session_id = n.session_id
-    AND (p_expected_version IS NULL OR s.version = p_expected_version)
-  RETURNING json_build_object('session', @{session_json}) INTO stored;
+  SELECT json_build_object('session', f) INTO stored FROM updated AS f;
   IF stored IS NULL AND p_expected_version IS NOT NULL THEN
     SELECT json_build_object('version', s.version) INTO stored
     FROM @{sessions} AS s WHERE s.session_id = p_session ->> 'session_id';
@@ -122,16 +128,14 @@ CREATE OR REPLACE FUNCTION @{list_sessions}(
 LANGUAGE plpgsql STABLE SET search_path = '' SET plan_cache_mode = force_custom_plan AS $function$
 BEGIN
   RETURN (
-    SELECT coalesce(
-      json_agg(@{session_json} ORDER BY s.updated_at DESC, s.session_id DESC), '[]'
-    )
+    SELECT coalesce(json_agg(f ORDER BY f.updated_at DESC, f.session_id DESC), '[]')
     FROM (
-      SELECT * FROM @{sessions} AS l
-      WHERE (p_user_id IS NULL OR l.user_id = p_user_id)
-        AND (p_agent_id IS NULL OR l.agent_id = p_agent_id)
-        AND (p_updated_at IS NULL OR (l.updated_at, l.session_id) < (p_updated_at, p_session_id))
-      ORDER BY l.updated_at DESC, l.session_id DESC LIMIT p_limit OFFSET p_offset
-    ) AS s
+      SELECT @{session_columns} FROM @{sessions} AS s
+      WHERE (p_user_id IS NULL OR s.user_id = p_user_id)
+        AND (p_agent_id IS NULL OR s.agent_id = p_agent_id)
+        AND (p_updated_at IS NULL OR (s.updated_at, s.session_id) < (p_updated_at, p_session_id))
+      ORDER BY s.updated_at DESC, s.session_id DESC LIMIT p_limit OFFSET p_offset
+    ) AS f
   );
 END
 $function$;
@@ -163,8 +167,10 @@ BEGIN
     SELECT FROM unnest(stored) AS f (seq) WHERE f.seq IS NOT NULL AND f.seq <> ALL (p_known)
   ) THEN
     RETURN json_build_object('known', (
-      SELECT json_agg(@{message_json})
-      FROM @{messages} AS m WHERE m.session_id = p_session_id AND m.seq = ANY (stored)
+      SELECT json_agg(f) FROM (
+        SELECT @{message_columns} FROM @{messages} AS m
+        WHERE m.session_id = p_session_id AND m.seq = ANY (stored)
+      ) AS f
     ));
   END IF;
   INSERT INTO @{messages} (
@@ -204,25 +210,25 @@ DECLARE
 BEGIN
   PERFORM @{refuse_view}(p_session_id);
   IF p_newest_first THEN
-    SELECT json_agg(@{message_json} ORDER BY m.seq DESC) INTO found
+    SELECT json_agg(f ORDER BY f.seq DESC) INTO found
     FROM (
-      SELECT * FROM @{messages} AS l
-      WHERE l.session_id = p_session_id
-        AND (p_above IS NULL OR l.seq > p_above) AND (p_below IS NULL OR l.seq < p_below)
-        AND (p_before IS NULL OR l.created_at < p_before)
-        AND (p_after IS NULL OR l.created_at > p_after)
-      ORDER BY l.seq DESC LIMIT p_limit
-    ) AS m;
+      SELECT @{message_columns} FROM @{messages} AS m
+      WHERE m.session_id = p_session_id
+        AND (p_above IS NULL OR m.seq > p_above) AND (p_below IS NULL OR m.seq < p_below)
+        AND (p_before IS NULL OR m.created_at < p_before)
+        AND (p_after IS NULL OR m.created_at > p_after)
+      ORDER BY m.seq DESC LIMIT p_limit
+    ) AS f;
   ELSE
-    SELECT json_agg(@{message_json} ORDER BY m.seq) INTO found
+    SELECT json_agg(f ORDER BY f.seq) INTO found
     FROM (
-      SELECT * FROM @{messages} AS l
-      WHERE l.session_id = p_session_id
-        AND (p_above IS NULL OR l.seq > p_above) AND (p_below IS NULL OR l.seq < p_below)
-        AND (p_before IS NULL OR l.created_at < p_before)
-        AND (p_after IS NULL OR l.created_at > p_after)
-      ORDER BY l.seq LIMIT p_limit
-    ) AS m;
+      SELECT @{message_columns} FROM @{messages} AS m
+      WHERE m.session_id = p_session_id
+        AND (p_above IS NULL OR m.seq > p_above) AND (p_below IS NULL OR m.seq < p_below)
+        AND (p_before IS NULL OR m.created_at < p_before)
+        AND (p_after IS NULL OR m.created_at > p_after)
+      ORDER BY m.seq LIMIT p_limit
+    ) AS f;
   END IF;
   RETURN coalesce(found, '[]');
 END
@@ -270,11 +276,14 @@ BEGIN
     END IF;
   END LOOP;
   RETURN (
-    SELECT json_build_object('session', @{session_json}, 'messages', (
-      SELECT coalesce(json_agg(@{message_json} ORDER BY m.seq), '[]')
-      FROM @{messages} AS m WHERE m.session_id = p_session_id
+    SELECT json_build_object('session', f, 'messages', (
+      SELECT coalesce(json_agg(g ORDER BY g.seq), '[]') FROM (
+        SELECT @{message_columns} FROM @{messages} AS m WHERE m.session_id = p_session_id
+      ) AS g
     ))
-    FROM @{sessions} AS s WHERE s.session_id = p_session_id
+    FROM (
+      SELECT @{session_columns} FROM @{sessions} AS s WHERE s.session_id = p_session_id
+    ) AS f
   );
 END
 $function$;

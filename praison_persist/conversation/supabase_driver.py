@@ -39,7 +39,7 @@ __all__ = ["SupabaseDriver"]
 _ABSENT = frozenset({"PGRST202", "PGRST203", "42P01", "42703", "42883", "3F000"})
 _NOT_EXPOSED = "PGRST106"
 _VIEW, _RUNS = "PPV01", "PPV02"  # supabase.sql
-_NOT_ALLOWED = "42501"
+_NOT_ALLOWED, _TOO_LONG = "42501", "57014"  # insufficient privilege, query canceled
 _TIMES = ("created_at", "updated_at")
 _TEXTS = ("name", "content")
 
@@ -228,6 +228,11 @@ class SupabaseDriver(ConversationDriver):
         if error.code == _NOT_ALLOWED or error.status in (401, 403):
             return UnavailableError(
                 f"{text}. The key has to be the project's secret (service_role) one"
+            )
+        if error.code == _TOO_LONG:
+            return BackendError(
+                f"{text}. Read long sessions with page_messages, write less at a time, or raise "
+                "the statement_timeout of the key's role"
             )
         return BackendError(text)
 

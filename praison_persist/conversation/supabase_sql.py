@@ -119,8 +119,8 @@ def _functions(ours: Tables, schema: str, role: str) -> str:
             f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;" for table in every
         ),
         parts=", ".join(f"'{_quoted(schema, prefix + part)}'" for part in _PARTS),
-        session_json=_json_object("s", SESSION_FIELDS),
-        message_json=_json_object("m", MESSAGE_FIELDS),
+        session_columns=_columns("s", SESSION_FIELDS),
+        message_columns=_columns("m", MESSAGE_FIELDS),
     )
 
 
@@ -129,7 +129,9 @@ def _quoted(*names: str) -> str:
     return ".".join(f'"{name}"' for name in names)
 
 
-def _json_object(alias: str, fields: tuple[str, ...]) -> str:
-    """Return the expression that makes a row of these fields."""
-    pairs = (f"'{name}', {alias}.{name}{'::text' if name in DOCUMENTS else ''}" for name in fields)
-    return f"json_build_object({', '.join(pairs)})"
+def _columns(alias: str, fields: tuple[str, ...]) -> str:
+    """Return what to select so that a row has these fields, documents as text."""
+    return ", ".join(
+        f"{alias}.{name}::text AS {name}" if name in DOCUMENTS else f"{alias}.{name}"
+        for name in fields
+    )

@@ -156,7 +156,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one packet an answer: header and body apart would wait for a delayed ACK
+    disable_nagle_algorithm = True  # else the second packet of an answer waits for a delayed ACK
 
     def do_POST(self) -> None:
         assert isinstance(self.server, _Server)

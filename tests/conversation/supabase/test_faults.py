@@ -101,6 +101,14 @@ class TestOutages:
                 supabase.api.thaw()
             assert store.get_session("s") is None
 
+    def test_a_statement_that_took_too_long_is_not_repeated(
+        self, store: ConversationStore, supabase: Supabase
+    ) -> None:
+        told = "canceling statement due to statement timeout"
+        supabase.failing = [(500, f'{{"code": "57014", "message": "{told}"}}')]
+        with pytest.raises(BackendError, match=f"{told}.*page_messages"):
+            store.get_messages("s")
+
     def test_connections_that_the_database_ended(
         self, opened: Open, supabase: Supabase, database: str
     ) -> None:

@@ -135,13 +135,16 @@ with SupabaseConversationStore(*sys.argv[1:3]) as store:
 
 
 def test_more_rows_than_the_api_would_return(
-    rest: SupabaseConversationStore, sql: SQLConversationStore
+    rest: SupabaseConversationStore, database: str
 ) -> None:
     """PostgREST cuts off rows at its max-rows, and says nothing."""
     rest.create_session(session())
     rest.add_messages("s", [message(str(number)) for number in range(1500)])
-    for number in range(1100):
-        sql.create_session(session(f"of-sql-{number}"))
+    administer(
+        database,
+        "INSERT INTO praison_sessions (session_id, created_at, updated_at) "
+        "SELECT 'more/' || n, 0, 0 FROM generate_series(1, 1100) AS n",
+    )
     assert [each.content for each in rest.get_messages("s")] == [str(n) for n in range(1500)]
     assert len(rest.list_sessions(limit=None)) == 1101
     assert rest.delete_messages("s") == 1500

@@ -28,6 +28,7 @@ from praison_persist.sql.url import parse_url
 __all__ = ["install", "setup_sql"]
 
 _ROLE = "service_role"
+_TEMPLATE = resources.files("praison_persist.conversation").joinpath("supabase.sql")
 
 # What may belong to a session besides its messages; not all of it is at every revision.
 _PARTS = ("runs", "tool_calls", "traces", "snapshots", "session_details", "runtime_states")
@@ -101,7 +102,7 @@ def install(
 def _functions(ours: Tables, schema: str, role: str) -> str:
     check_identifier(role, "role")
     prefix = ours.prefix
-    text = resources.files(__package__).joinpath("supabase.sql").read_text(encoding="utf-8")
+    text = _TEMPLATE.read_text(encoding="utf-8")
     names = Names(prefix, schema)
     functions = {name: _quoted(schema, names.function(name)) for name in FUNCTIONS}
     named = {

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from tests.servers import POSTGRESQL, administer, free_port, missing, scratch
 from tests.services.process import OwnProcess
@@ -41,7 +41,7 @@ def project() -> Iterator[tuple[str, Supabase]]:
     """
     with scratch(POSTGRESQL) as url:
         for role in ("anon", "authenticated", "service_role BYPASSRLS"):
-            with suppress(ProgrammingError):  # it is there
+            with suppress(ProgrammingError, IntegrityError):  # it is there, or others make it
                 administer(url, f"CREATE ROLE {role}")
         # What a new project grants (supabase.com/docs/guides/api/securing-your-api).
         administer(

@@ -14,9 +14,9 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from praison_persist import _json
-from praison_persist._text import escaped, unescaped
+from praison_persist._text import ESCAPED, escaped, unescaped
 
-__all__ = ["ID_MAX", "Identifier", "JSONDocument", "LongText", "PackedVector"]
+__all__ = ["ESCAPED", "ID_MAX", "Identifier", "JSONDocument", "LongText", "PackedVector"]
 
 ID_MAX = 255  # characters; utf8mb4 ids of two columns stay below InnoDB's 3072-byte key limit
 

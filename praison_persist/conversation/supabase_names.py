@@ -59,7 +59,7 @@ class Names:
         """Check them."""
         for name, value in (("table_prefix", self.table_prefix), ("schema", self.schema)):
             no_prefix = name == "table_prefix" and not value
-            if not no_prefix and not _IDENTIFIER.fullmatch(value):
+            if not no_prefix and not (isinstance(value, str) and _IDENTIFIER.fullmatch(value)):
                 raise ConfigurationError(
                     f"{name} {value!r}: write up to 40 ASCII letters, digits and underscores, not "
                     "beginning with a digit"

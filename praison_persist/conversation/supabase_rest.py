@@ -123,7 +123,12 @@ class Place:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        # Their words quote what they do not understand, perhaps a password.
+        raise ConfigurationError("The host or the port in the URL of Supabase is none") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(
             f"A Supabase URL is that of a project's API, https://….supabase.co, not one of scheme "

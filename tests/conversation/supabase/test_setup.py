@@ -205,6 +205,14 @@ class TestConfiguration:
         with blocking(async_store, ConversationStore) as other:
             assert other.get_session("s") is not None
 
+    def test_an_adapter_keeps_its_conversations_there(self, supabase: Supabase) -> None:
+        where = {"database_backend": "supabase", "key": KEY}
+        with praison_persist.db(supabase.url, **where) as db:
+            assert db.on_agent_start("agent", "s") == []
+            db.on_user_message("s", "Hello")
+        with praison_persist.db(supabase.url, **where) as db:
+            assert [each.content for each in db.on_agent_start("agent", "s")] == ["Hello"]
+
     @pytest.mark.parametrize(
         ("url", "says"),
         [
@@ -212,6 +220,9 @@ class TestConfiguration:
             ("postgresql://u:secret@h/d", "postgres backend"),
             ("abc.supabase.co", "scheme"),
             ("https://", "scheme"),
+            ("https://[abc.supabase.co", "host or the port"),
+            ("https://abc.supabase.co:99999", "host or the port"),
+            ("https://u:secret@:/", "scheme"),
             ("https://u:secret@abc.supabase.co", "key="),
             ("https://abc.supabase.co?apikey=secret", "key="),
         ],

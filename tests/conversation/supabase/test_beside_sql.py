@@ -235,3 +235,16 @@ class TestViews:
         assert [each.id for each in rest.get_messages("parent")] == ["m", "n"]
         administer(shown, "DELETE FROM praison_ranges")
         assert rest.delete_messages("parent", ["m"]) == 1
+
+
+def test_what_was_written_over_rest_is_found(
+    rest: SupabaseConversationStore, sql: SQLConversationStore
+) -> None:
+    """The index is kept by whoever writes, with the rights and settings it has."""
+    sql.create_search_index()
+    try:
+        rest.create_session(session())
+        rest.add_message("s", message("a needle in the hay", id="m"))
+        assert [hit.message.id for hit in sql.search_messages("needle")] == ["m"]
+    finally:
+        sql.drop_search_index()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from math import isfinite
@@ -11,13 +12,17 @@ from typing import Any
 
 from praison_persist.errors import InvalidDataError
 
-__all__ = ["check_json", "dumps", "jsonable", "loads"]
+__all__ = ["check_json", "dumps", "escaped", "jsonable", "loads", "unescaped"]
 
 # What was written near the top of the stack has to be readable deep in it: both the parser's
 # recursion and this check's count against sys.getrecursionlimit(), 1000 by default.
 _DEPTH = 200
 # Python does not convert text of more than 4,300 digits to int (sys.int_info).
 _INTEGER_BITS = 14_000
+# A text that a database cannot hold is kept as JSON behind this mark: PostgreSQL's text has no NUL
+# ("Character Types", last paragraph), and no UTF-8 column has lone surrogates.
+_ESCAPED = "\x01json:"
+_NEEDS_ESCAPE = re.compile("[\x00\ud800-\udfff]")
 
 
 def dumps(value: Any) -> str:
@@ -36,6 +41,21 @@ def dumps(value: Any) -> str:
 _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 loads = json.loads
+
+
+def escaped(text: str) -> str:
+    """Return what any database holds: the text itself, or JSON behind a mark."""
+    if _NEEDS_ESCAPE.search(text) or text.startswith(_ESCAPED):
+        return _ESCAPED + dumps(text)
+    return text
+
+
+def unescaped(text: str) -> str:
+    """Undo `escaped`."""
+    if not text.startswith(_ESCAPED):
+        return text
+    found: str = loads(text[len(_ESCAPED) :])
+    return found
 
 
 def check_json(value: Any, field: str) -> None:

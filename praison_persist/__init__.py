@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from praison_persist.config import create_knowledge_store as create_knowledge_store
     from praison_persist.config import create_state_store as create_state_store
     from praison_persist.config import get_default_registry as get_default_registry
+    from praison_persist.conversation.surrealdb import (
+        AsyncSurrealDBConversationStore as AsyncSurrealDBConversationStore,
+    )
+    from praison_persist.conversation.surrealdb import (
+        SurrealDBConversationStore as SurrealDBConversationStore,
+    )
     from praison_persist.errors import BackendError as BackendError
     from praison_persist.errors import ConfigurationError as ConfigurationError
     from praison_persist.errors import ConflictError as ConflictError
@@ -203,6 +209,7 @@ _NAMES = {
         "create_state_store",
         "get_default_registry",
     ),
+    "conversation.surrealdb": ("AsyncSurrealDBConversationStore", "SurrealDBConversationStore"),
     "errors": (
         "BackendError",
         "ConfigurationError",

@@ -6,6 +6,7 @@ from praison_persist.registry import Backend, Tested
 
 __all__ = ["CONVERSATION", "KNOWLEDGE", "STATE"]
 
+_CONVERSATION = "praison_persist.conversation"
 _SQL = "praison_persist.sql.named"
 _STATE = "praison_persist.state"
 _KNOWLEDGE = "praison_persist.knowledge"
@@ -91,6 +92,23 @@ CONVERSATION = (
         ),
     ),
     Backend("async_turso", f"{_SQL}:AsyncTursoConversationStore", extra="turso"),
+    Backend(
+        "surrealdb",
+        f"{_CONVERSATION}.surrealdb:SurrealDBConversationStore",
+        extra="surrealdb",
+        title="SurrealDB",
+        tested=Tested(
+            "engine",
+            "surrealdb 2.0 (SurrealDB 2.3): in a folder, and behind ws and http, one request "
+            "at a time",
+            "a SurrealDB server, which runs transactions at once; its users and clusters",
+        ),
+    ),
+    Backend(
+        "async_surrealdb",
+        f"{_CONVERSATION}.surrealdb:AsyncSurrealDBConversationStore",
+        extra="surrealdb",
+    ),
 )
 KNOWLEDGE = (
     Backend(

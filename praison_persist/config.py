@@ -48,6 +48,7 @@ _SCHEMES = {
     "libsql": "turso",
     "turso": "turso",
     "sqlite+libsql": "turso",
+    **dict.fromkeys(("surrealdb", "surreal", "surrealkv", "ws", "wss", "mem", "file"), "surrealdb"),
 }
 _HOSTS = {".turso.io": "turso"}  # what serves a URL of http or https
 _KNOWLEDGE_PLACES = {  # what is in host and port of a URL of http or https

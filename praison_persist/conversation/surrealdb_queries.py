@@ -61,6 +61,8 @@ COMMIT;"""
 
 INSERT = """{
 IF (SELECT VALUE session_id FROM ONLY $entry) != NONE { RETURN false };
+DELETE `praison_message`:[$key, NONE]..[$key, ..] RETURN NONE;
+DELETE `praison_message_id`:[$key, NONE]..[$key, ..] RETURN NONE;
 CREATE $entry CONTENT $row RETURN NONE;
 INSERT INTO `praison_message` $messages RETURN NONE;
 INSERT INTO `praison_message_id` $ids RETURN NONE;

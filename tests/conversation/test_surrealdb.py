@@ -12,6 +12,7 @@ from tests.knowledge.packages import needs
 
 needs("surrealdb", extra="surrealdb")
 
+from praison_persist import PraisonAIDB  # noqa: E402 - after the check
 from praison_persist._adapt import blocking  # noqa: E402 - after the check
 from praison_persist.config import (  # noqa: E402 - after the check
     create_conversation_store,
@@ -67,7 +68,7 @@ def _async(url: str, **options: Any) -> OpenStore:
     return lambda: blocking(AsyncSurrealDBConversationStore(url, **options), ConversationStore)
 
 
-_LOGIN = {"username": USER, "password": PASSWORD}
+_LOGIN: dict[str, Any] = {"username": USER, "password": PASSWORD}
 
 
 class TestEngine(ConversationStoreContract):
@@ -362,6 +363,22 @@ class TestDirectory:
         with _sync(url)() as store:
             assert [m.id for m in store.get_messages("s")] == [str(n) for n in range(20)]
 
+    @pytest.mark.parametrize("chosen", [None, "false"])
+    def test_the_engine_writes_before_it_answers(self, tmp_path: Path, chosen: str | None) -> None:
+        """Its default is to sync later: strace shows no fsync for a commit."""
+        program = (
+            "import os\n"
+            "from praison_persist import SurrealDBConversationStore\n"
+            f"SurrealDBConversationStore('surrealkv://{tmp_path}/data').list_sessions()\n"
+            "print(os.environ['SURREAL_SYNC_DATA'])"
+        )
+        variables = environment(tmp_path)
+        variables.pop("SURREAL_SYNC_DATA", None)
+        if chosen is not None:
+            variables["SURREAL_SYNC_DATA"] = chosen
+        ended = python("-c", program, cwd=tmp_path, variables=variables)
+        assert ended.stdout == f"{chosen or 'true'}\n", ended.stderr
+
     def test_knowledge_and_conversations_share_it(self, tmp_path: Path) -> None:
         url = f"surrealkv://{tmp_path}/data"
         with _sync(url)() as store, SurrealDBKnowledgeStore(url) as knowledge:
@@ -379,6 +396,28 @@ class TestDirectory:
             store.list_sessions()
             ended = python("-c", program, cwd=tmp_path, variables=environment(tmp_path))
             assert "another process has this directory open" in ended.stderr
+
+
+class TestAgent:
+    def test_an_agent_resumes(self, tmp_path: Path) -> None:
+        url = f"surrealkv://{tmp_path}/data"
+        for turn in range(2):
+            with PraisonAIDB(url) as db:
+                db.on_agent_start("Ada", session_id="s", user_id="u")
+                db.on_user_message("s", f"question {turn}")
+                db.on_agent_message("s", f"answer {turn}")
+                db.on_agent_end("s")
+        with SurrealDBConversationStore(url) as store:
+            found = store.get_messages("s")
+            session = store.get_session("s")
+        assert [(m.role, m.content) for m in found] == [
+            ("user", "question 0"),
+            ("assistant", "answer 0"),
+            ("user", "question 1"),
+            ("assistant", "answer 1"),
+        ]
+        assert session is not None
+        assert session.user_id == "u"
 
 
 class TestNames:

@@ -24,9 +24,9 @@ test: $(VENV)/.test
 test-knowledge: $(VENV)/.knowledge
 	$(BIN)/pyright --pythonpath $(BIN)/python praison_persist/knowledge tests/knowledge \
 	  praison_persist/_surrealdb*.py praison_persist/conversation/surrealdb*.py \
-	  tests/conversation/test_surrealdb.py
+	  tests/conversation/test_surrealdb*.py
 	PRAISON_REQUIRE_KNOWLEDGE=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/knowledge \
-	  tests/conversation/test_surrealdb.py \
+	  tests/conversation/test_surrealdb*.py \
 	  --ignore=tests/knowledge/test_sql.py --ignore=tests/knowledge/test_beside.py \
 	  --ignore-glob='*/test_redis*.py' --ignore-glob='*/test_mongodb*.py' \
 	  --ignore-glob='*/test_singlestore*.py'

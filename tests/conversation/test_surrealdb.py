@@ -13,7 +13,6 @@ from tests.knowledge.packages import needs
 needs("surrealdb", extra="surrealdb")
 
 from praison_persist import PraisonAIDB  # noqa: E402 - after the check
-from praison_persist._adapt import blocking  # noqa: E402 - after the check
 from praison_persist.config import (  # noqa: E402 - after the check
     create_conversation_store,
     detect_backend,
@@ -22,11 +21,7 @@ from praison_persist.conversation.surrealdb import (  # noqa: E402 - after the c
     AsyncSurrealDBConversationStore,
     SurrealDBConversationStore,
 )
-from praison_persist.errors import (  # noqa: E402 - after the check
-    ConfigurationError,
-    ConflictError,
-    UnavailableError,
-)
+from praison_persist.errors import ConfigurationError  # noqa: E402 - after the check
 from praison_persist.knowledge.surrealdb_vector import (  # noqa: E402 - after the check
     SurrealDBKnowledgeStore,
 )
@@ -35,236 +30,52 @@ from praison_persist.testing import ConversationStoreContract  # noqa: E402 - af
 from praison_persist.testing.contract import (  # noqa: E402 - after the check
     OpenStore,
     message,
-    race,
     session,
 )
-from tests.programs import environment, python  # noqa: E402 - after the check
-from tests.services.surrealdb import PASSWORD, USER, SurrealDB  # noqa: E402 - after the check
-
-# The SDK opens its WebSocket as websockets 17.1 no longer likes it.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:connect.. must be used as a context manager:DeprecationWarning"
+from tests.conversation.surrealdb_stores import (  # noqa: E402 - after the check
+    LOGIN,
+    OnServer,
+    async_store,
+    sync_store,
 )
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[SurrealDB]:
-    server = SurrealDB()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def server(running: SurrealDB) -> Iterator[SurrealDB]:
-    yield running
-    running.empty()
-
-
-def _sync(url: str, **options: Any) -> OpenStore:
-    return lambda: SurrealDBConversationStore(url, **options)
-
-
-def _async(url: str, **options: Any) -> OpenStore:
-    return lambda: blocking(AsyncSurrealDBConversationStore(url, **options), ConversationStore)
-
-
-_LOGIN: dict[str, Any] = {"username": USER, "password": PASSWORD}
+from tests.programs import environment, python  # noqa: E402 - after the check
+from tests.services.surrealdb import SurrealDB  # noqa: E402 - after the check
 
 
 class TestEngine(ConversationStoreContract):
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
-        return _sync(f"surrealkv://{tmp_path}/data")
+        return sync_store(f"surrealkv://{tmp_path}/data")
 
 
 class TestEngineAsync(ConversationStoreContract):
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
-        return _async(f"surrealkv://{tmp_path}/data")
+        return async_store(f"surrealkv://{tmp_path}/data")
 
 
-class TestWebSocket(ConversationStoreContract):
+class TestWebSocket(OnServer, ConversationStoreContract):
     @pytest.fixture
     def open_store(self, server: SurrealDB) -> OpenStore:
-        return _sync(f"ws://{server.host}/rpc", **_LOGIN)
+        return sync_store(f"ws://{server.host}/rpc", **LOGIN)
 
 
-class TestWebSocketAsync(ConversationStoreContract):
+class TestWebSocketAsync(OnServer, ConversationStoreContract):
     @pytest.fixture
     def open_store(self, server: SurrealDB) -> OpenStore:
-        return _async(f"ws://{server.host}/rpc", **_LOGIN)
+        return async_store(f"ws://{server.host}/rpc", **LOGIN)
 
 
-class TestHTTP(ConversationStoreContract):
+class TestHTTP(OnServer, ConversationStoreContract):
     @pytest.fixture
     def open_store(self, server: SurrealDB) -> OpenStore:
-        return _sync(f"http://{server.host}", **_LOGIN)
+        return sync_store(f"http://{server.host}", **LOGIN)
 
 
-class TestHTTPAsync(ConversationStoreContract):
+class TestHTTPAsync(OnServer, ConversationStoreContract):
     @pytest.fixture
     def open_store(self, server: SurrealDB) -> OpenStore:
-        return _async(f"http://{server.host}", **_LOGIN)
-
-
-class TestServer:
-    """What the suite cannot stage: a server that fails, and one that others use."""
-
-    @pytest.fixture(params=["ws-sync", "ws-async", "http-sync", "http-async"])
-    def store(self, request: pytest.FixtureRequest, server: SurrealDB) -> Iterator[Any]:
-        scheme, _, colour = request.param.partition("-")
-        open_store = _sync if colour == "sync" else _async
-        url = f"{scheme}://{server.host}"
-        with open_store(url, retry_delay=0.001, **_LOGIN)() as store:
-            store.create_session(session())
-            yield store
-
-    def test_writers_in_the_way_are_waited_for(self, server: SurrealDB, store: Any) -> None:
-        """More of them than there are retries of a lost connection."""
-        server.conflicting = 10
-        assert store.add_message("s", message(id="m")).seq == 1
-        assert server.conflicting == 0
-
-    def test_an_append_whose_answer_was_lost_is_done_once(
-        self, server: SurrealDB, store: Any
-    ) -> None:
-        server.losing = 2
-        stored = store.add_messages("s", [message("a", id="a"), message("b", id="b")])
-        assert server.losing == 0
-        assert [m.seq for m in stored] == [1, 2]
-        assert store.get_messages("s") == stored
-
-    def test_a_creation_whose_answer_was_lost_is_done_once(
-        self, server: SurrealDB, store: Any
-    ) -> None:
-        server.losing = 1
-        assert store.create_session(session("t", name="mine")).version == 1
-        server.losing = 1
-        with pytest.raises(ConflictError, match="'t'"):
-            store.create_session(session("t", name="another's"))
-        assert server.losing == 0
-
-    def test_an_update_whose_answer_was_lost_is_done_once(
-        self, server: SurrealDB, store: Any
-    ) -> None:
-        server.losing = 1
-        assert store.update_session(session(name="n"), expected_version=1).version == 2
-        assert server.losing == 0
-        assert store.get_session("s").version == 2
-
-    def test_a_lost_connection_is_made_again(self, server: SurrealDB, store: Any) -> None:
-        server.cut()
-        assert store.add_message("s", message()).seq == 1
-
-    def test_a_server_that_is_down_is_told(self, server: SurrealDB, store: Any) -> None:
-        store.count("s")
-        server.refusing = True
-        server.cut()
-        with pytest.raises(UnavailableError, match="4 attempts"):
-            store.add_message("s", message())
-        server.refusing = False
-        assert store.count("s") == 0
-
-    def test_connections_lost_among_threads_lose_no_message(
-        self, server: SurrealDB, store: Any
-    ) -> None:
-        def write(index: int) -> list[int | None]:
-            seqs: list[int | None] = []
-            for number in range(20):
-                if index == 0 and number % 7 == 3:  # not more often than an append is tried
-                    server.cut()
-                seqs.append(store.add_message("s", message(id=f"{index}/{number}")).seq)
-            return seqs
-
-        seqs = [seq or 0 for part in race(8, write) for seq in part]
-        assert sorted(seqs) == list(range(1, 161))
-
-    def test_an_expired_session_is_signed_in_again(self, server: SurrealDB, store: Any) -> None:
-        server.expired = 1
-        assert store.add_message("s", message()).seq == 1
-        assert server.expired == 0
-
-    def test_a_message_deleted_while_it_is_compared_is_written_again(
-        self, server: SurrealDB, store: Any
-    ) -> None:
-        """An append reports a message as stored that is no longer there."""
-        first = store.add_messages("s", [message(each, id=each) for each in "ab"])
-        with _sync(f"ws://{server.host}", **_LOGIN)() as other:
-            assert other.count("s") == 2
-            server.meanwhile = lambda: other.delete_messages("s", ["a"])
-            stored = store.add_messages("s", [message(each, id=each) for each in "abc"])
-        assert [m.seq for m in stored] == [3, 2, 4]
-        assert store.get_messages("s") == [first[1], stored[0], stored[2]]
-
-    def test_a_session_made_anew_while_it_is_compared_is_another(
-        self, server: SurrealDB, store: Any
-    ) -> None:
-        """Its messages have the numbers of those that were compared."""
-        store.add_message("s", message("old", id="a"))
-        with _sync(f"ws://{server.host}", **_LOGIN)() as other:
-
-            def anew() -> None:
-                other.delete_session("s")
-                other.create_session(session())
-                other.add_message("s", message("new", id="a"))
-
-            assert other.count("s") == 1
-            server.meanwhile = anew
-            with pytest.raises(ConflictError, match="'a'"):
-                store.add_messages("s", [message("old", id="a"), message("b", id="b")])
-        assert [m.content for m in store.get_messages("s")] == ["new"]
-
-    def test_two_processes_lose_nothing(self, server: SurrealDB, tmp_path: Path) -> None:
-        program = (
-            "import sys, warnings\n"
-            "from praison_persist import ConversationMessage, SurrealDBConversationStore\n"
-            f"with SurrealDBConversationStore('ws://{server.host}', username={USER!r},"
-            f" password={PASSWORD!r}) as store:\n"
-            "    for number in range(100):\n"
-            "        id = f'{sys.argv[1]}/{number}'\n"
-            "        store.add_message('s', ConversationMessage(id=id, role='user'))\n"
-        )
-        variables = environment(tmp_path)
-        with _sync(f"ws://{server.host}", **_LOGIN)() as store:
-            store.create_session(session())
-            ended = race(
-                2,
-                lambda index: python("-c", program, str(index), cwd=tmp_path, variables=variables),
-            )
-            assert [each.returncode for each in ended] == [0, 0], ended
-            found = store.get_messages("s")
-        assert [m.seq for m in found] == list(range(1, 201))
-        for index in range(2):
-            mine = [m.id for m in found if m.id.startswith(f"{index}/")]
-            assert mine == [f"{index}/{number}" for number in range(100)]
-
-    def test_prefixes_are_apart(self, server: SurrealDB) -> None:
-        url = f"ws://{server.host}"
-        with (
-            _sync(url, table_prefix="one_", **_LOGIN)() as one,
-            _sync(url, table_prefix="", **_LOGIN)() as two,
-        ):
-            one.create_session(session())
-            one.add_message("s", message("one"))
-            assert two.get_session("s") is None
-            two.create_session(session())
-            two.add_message("s", message("two"))
-            assert two.delete_session("s")
-            assert [m.content for m in one.get_messages("s")] == ["one"]
-
-    def test_tables_need_not_be_defined_by_us(self, server: SurrealDB) -> None:
-        """A user of a server may read and write, and not define."""
-        with _sync(f"ws://{server.host}", auto_create_tables=False, **_LOGIN)() as store:
-            assert store.list_sessions() == []
-            store.create_session(session())
-            assert store.add_message("s", message()).seq == 1
-
-    def test_a_wrong_password_is_told_and_not_shown(self, server: SurrealDB) -> None:
-        for open_store in (_sync, _async):
-            wrong = open_store(f"ws://{server.host}", username=USER, password="wrong-secret")
-            with wrong() as store, pytest.raises(UnavailableError, match="Check username") as told:
-                store.list_sessions()
-            assert "wrong-secret" not in str(told.value) + repr(store)
+        return async_store(f"http://{server.host}", **LOGIN)
 
 
 class TestSession:
@@ -331,7 +142,7 @@ class TestSession:
 
     def test_memory_is_of_one_store(self, store: ConversationStore) -> None:
         store.create_session(session())
-        with _async("mem://")() as other:
+        with async_store("mem://")() as other:
             assert other.get_session("s") is None
 
 
@@ -339,10 +150,10 @@ class TestDirectory:
     def test_it_is_kept(self, tmp_path: Path) -> None:
         for scheme in ("surrealkv", "file"):
             url = f"{scheme}://{tmp_path}/new/{scheme}"
-            with _sync(url)() as store:
+            with sync_store(url)() as store:
                 store.create_session(session(name="n"))
                 store.add_message("s", message("text"))
-            with _async(url)() as store:
+            with async_store(url)() as store:
                 assert [m.content for m in store.get_messages("s")] == ["text"]
 
     def test_what_a_killed_process_was_told_is_kept(self, tmp_path: Path) -> None:
@@ -360,7 +171,7 @@ class TestDirectory:
         )
         ended = python("-c", program, cwd=tmp_path, variables=environment(tmp_path))
         assert ended.returncode == -9, ended.stderr
-        with _sync(url)() as store:
+        with sync_store(url)() as store:
             assert [m.id for m in store.get_messages("s")] == [str(n) for n in range(20)]
 
     @pytest.mark.parametrize("chosen", [None, "false"])
@@ -381,7 +192,7 @@ class TestDirectory:
 
     def test_knowledge_and_conversations_share_it(self, tmp_path: Path) -> None:
         url = f"surrealkv://{tmp_path}/data"
-        with _sync(url)() as store, SurrealDBKnowledgeStore(url) as knowledge:
+        with sync_store(url)() as store, SurrealDBKnowledgeStore(url) as knowledge:
             store.create_session(session())
             knowledge.create_collection("docs", 4)
             assert store.get_session("s") is not None
@@ -392,7 +203,7 @@ class TestDirectory:
             "from praison_persist import SurrealDBConversationStore\n"
             f"SurrealDBConversationStore({url!r}).list_sessions()"
         )
-        with _sync(url)() as store:
+        with sync_store(url)() as store:
             store.list_sessions()
             ended = python("-c", program, cwd=tmp_path, variables=environment(tmp_path))
             assert "another process has this directory open" in ended.stderr
@@ -438,7 +249,7 @@ class TestNames:
     def test_a_url_of_a_server_means_it(self, scheme: str) -> None:
         url = f"{scheme}://localhost:8000/rpc"
         assert detect_backend(url) == "surrealdb"
-        with create_conversation_store("surrealdb", url, **_LOGIN) as store:
+        with create_conversation_store("surrealdb", url, **LOGIN) as store:
             assert type(store) is SurrealDBConversationStore
         with pytest.raises(ConfigurationError, match="needs username= and password="):
             create_conversation_store("surrealdb", url)

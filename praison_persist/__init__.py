@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from praison_persist.config import create_knowledge_store as create_knowledge_store
     from praison_persist.config import create_state_store as create_state_store
     from praison_persist.config import get_default_registry as get_default_registry
+    from praison_persist.conversation.json_file import (
+        AsyncJSONConversationStore as AsyncJSONConversationStore,
+    )
+    from praison_persist.conversation.json_file import (
+        JSONConversationStore as JSONConversationStore,
+    )
     from praison_persist.conversation.surrealdb import (
         AsyncSurrealDBConversationStore as AsyncSurrealDBConversationStore,
     )
@@ -209,6 +215,7 @@ _NAMES = {
         "create_state_store",
         "get_default_registry",
     ),
+    "conversation.json_file": ("AsyncJSONConversationStore", "JSONConversationStore"),
     "conversation.surrealdb": ("AsyncSurrealDBConversationStore", "SurrealDBConversationStore"),
     "errors": (
         "BackendError",

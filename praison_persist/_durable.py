@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["make_folder", "replace", "sync_folder", "temporary"]
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Make `data` the content of the file: all of it, or what was there before.
+
+    A file that is there keeps its permissions, a new one gets those of `mode` that the umask lets.
 
     Only one caller at a time may replace a file: the temporary file beside it has a fixed name, so
     that what a crash leaves of it is overwritten and does not pile up.
     """
     new = temporary(path)
+    new.unlink(missing_ok=True)  # its permissions may be others
     try:
-        with new.open("wb") as file:
+        with open(new, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            with suppress(FileNotFoundError):
+                new.chmod(stat.S_IMODE(path.stat().st_mode))
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

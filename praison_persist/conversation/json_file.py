@@ -34,6 +34,7 @@ class JSONConversationStore(BaseConversationStore):
     Args:
         path: the folder; made when the first session is.
         pretty: writes text as it is; False escapes all that is not ASCII, and saves spaces.
+        lock_timeout: seconds to wait for others who use the same session.
         url: "json:folder", "json:///relative/folder" or "json:////absolute/folder", for a path.
         clock: tells the time of writes, in seconds since the epoch.
 
@@ -46,10 +47,12 @@ class JSONConversationStore(BaseConversationStore):
         path: str | os.PathLike[str] = _PATH,
         pretty: bool = True,
         *,
+        lock_timeout: float = 30.0,
         url: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(JSONDriver(_folder(path, url), pretty=pretty), clock=clock)
+        driver = JSONDriver(_folder(path, url), pretty=pretty, lock_timeout=lock_timeout)
+        super().__init__(driver, clock=clock)
 
 
 class AsyncJSONConversationStore(AsyncBaseConversationStore):
@@ -60,10 +63,11 @@ class AsyncJSONConversationStore(AsyncBaseConversationStore):
         path: str | os.PathLike[str] = _PATH,
         pretty: bool = True,
         *,
+        lock_timeout: float = 30.0,
         url: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        driver = JSONDriver(_folder(path, url), pretty=pretty)
+        driver = JSONDriver(_folder(path, url), pretty=pretty, lock_timeout=lock_timeout)
         super().__init__(driver, clock=clock, drive=in_thread)
 
 

@@ -22,9 +22,7 @@ test: $(VENV)/.test
 
 # What needs no client of a vendor is among the tests above.
 test-knowledge: $(VENV)/.knowledge
-	$(BIN)/pyright --pythonpath $(BIN)/python praison_persist/knowledge tests/knowledge \
-	  praison_persist/_surrealdb*.py praison_persist/conversation/surrealdb*.py \
-	  tests/conversation/test_surrealdb*.py
+	$(BIN)/pyright --project pyrightconfig.knowledge.json --pythonpath $(BIN)/python
 	PRAISON_REQUIRE_KNOWLEDGE=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/knowledge \
 	  tests/conversation/test_surrealdb*.py \
 	  --ignore=tests/knowledge/test_sql.py --ignore=tests/knowledge/test_beside.py \

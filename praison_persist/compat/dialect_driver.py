@@ -32,6 +32,7 @@ _FLOATS = frozenset({"created_at", "updated_at"})
 _INTEGERS = frozenset({"version", "last_seq", "seq"})
 # SQLite 3.31 and older take 999 parameters of a statement, others more.
 _IDS = 500
+_ROWS = 90
 
 _encode, _decode = LongText().process_bind_param, LongText().process_result_value
 _ANY: Any = None  # LongText asks nothing of a dialect
@@ -289,8 +290,8 @@ class DialectDriver(ConversationDriver):
         run.execute(self._sessions.update().values(_encoded(session)).where(mine))
 
     def _insert_messages(self, run: Statements, messages: Sequence[Row]) -> None:
-        for message in messages:
-            run.execute(self._messages.insert().values(_encoded(message)))
+        for some in _parts(messages, _ROWS):
+            run.execute(self._messages.insert().values([_encoded(message) for message in some]))
 
     def _of(self, session_id: str) -> sa.Select[Any]:
         return sa.select(self._messages).where(self._messages.c.session_id == session_id)
@@ -308,8 +309,8 @@ class DialectDriver(ConversationDriver):
         return [_decoded(row, table) for row in run.rows(select)]
 
 
-def _parts(values: Sequence[T]) -> list[Sequence[T]]:
-    return [values[start : start + _IDS] for start in range(0, len(values), _IDS)]
+def _parts(values: Sequence[T], size: int = _IDS) -> list[Sequence[T]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def _encoded(row: Row) -> Row:

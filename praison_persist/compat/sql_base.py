@@ -201,13 +201,11 @@ class _SQLConversationStoreBase(BaseConversationStore):
         return result
 
     def _rolled_back(self, conn: Any, error: BaseException) -> bool:
-        if isinstance(error.__cause__, self._transient_errors):
-            return False
         try:
             self._end(conn, "rollback")
         except HookError:  # the first error tells what happened
             return False
-        return True
+        return not isinstance(error.__cause__, self._transient_errors)
 
     def _run_statements(self, operation: Callable[[Any], T]) -> T:
         hooks = (self._execute, self._fetchone, self._fetchall)

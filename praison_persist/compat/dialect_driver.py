@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from random import getrandbits
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -47,6 +48,9 @@ class Statements(Protocol):
 
     def execute(self, element: sa.Executable) -> None:
         """Run a statement that returns no rows."""
+
+    def insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, each with a value for every column."""
 
     def rows(self, element: sa.Executable) -> list[Mapping[str, Any]]:
         """Run a statement and return its rows."""
@@ -128,7 +132,7 @@ class DialectDriver(ConversationDriver):
     def _insert_whole(self, run: Statements, session: Row, messages: Sequence[Row]) -> bool:
         if self._session(run, session["session_id"]) is not None:
             return False
-        run.execute(self._sessions.insert().values(_encoded(session)))
+        run.insert(self._sessions, [_encoded(session) | {"write_mark": 0}])
         self._insert_messages(run, messages)
         return True
 
@@ -276,14 +280,22 @@ class DialectDriver(ConversationDriver):
     def _session(self, run: Statements, session_id: str) -> Row | None:
         mine = self._sessions.c.session_id == session_id
         found = run.row(sa.select(self._sessions).where(mine))
-        return None if found is None else _decoded(found, self._sessions)
+        return None if found is None else _decoded(found)
 
     def _locked(self, run: Statements, session_id: str) -> Row | None:
-        """Return the session, which nobody else writes to before this transaction ends."""
-        c = self._sessions.c
-        same = self._sessions.update().values(last_seq=c.last_seq)
-        run.execute(same.where(c.session_id == session_id))
-        return self._session(run, session_id)
+        """Return the session, which nobody else writes to before this transaction ends.
+
+        That it is locked is seen by the mark: what the write found may have been inserted after it.
+        """
+        mine = self._sessions.c.session_id == session_id
+        while True:  # ends unless others delete and insert it between each two statements
+            mark = getrandbits(62)
+            run.execute(self._sessions.update().values(write_mark=mark).where(mine))
+            found = run.row(sa.select(self._sessions).where(mine))
+            if found is None:
+                return None
+            if int(found["write_mark"]) == mark:
+                return _decoded(found)
 
     def _write(self, run: Statements, session: Row) -> None:
         mine = self._sessions.c.session_id == session["session_id"]
@@ -291,7 +303,7 @@ class DialectDriver(ConversationDriver):
 
     def _insert_messages(self, run: Statements, messages: Sequence[Row]) -> None:
         for some in _parts(messages, _ROWS):
-            run.execute(self._messages.insert().values([_encoded(message) for message in some]))
+            run.insert(self._messages, [_encoded(message) for message in some])
 
     def _of(self, session_id: str) -> sa.Select[Any]:
         return sa.select(self._messages).where(self._messages.c.session_id == session_id)
@@ -305,8 +317,7 @@ class DialectDriver(ConversationDriver):
         ]
 
     def _read(self, run: Statements, select: sa.Select[Any]) -> list[Row]:
-        table = select.get_final_froms()[0]
-        return [_decoded(row, table) for row in run.rows(select)]
+        return [_decoded(row) for row in run.rows(select)]
 
 
 def _parts(values: Sequence[T], size: int = _IDS) -> list[Sequence[T]]:
@@ -325,8 +336,8 @@ def _sent(name: str, value: Any) -> Any:
     return _encode(value, _ANY) if name in _TEXT else value
 
 
-def _decoded(row: Mapping[str, Any], table: sa.FromClause) -> Row:
-    return {column.name: _stored(column.name, row[column.name]) for column in table.c}
+def _decoded(row: Mapping[str, Any]) -> Row:
+    return {name: _stored(name, value) for name, value in row.items() if name != "write_mark"}
 
 
 def _stored(name: str, value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -12,7 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
-__all__ = ["DialectTables", "ddl", "statement"]
+__all__ = ["DialectTables", "Parameter", "ddl", "insertion", "statement"]
+
+# How a parameter is written, or a function of its number, from 1.
+Parameter = str | Callable[[int], str]
 
 # Names of tables are used as they are: how the dialect quotes is not known.
 _DIALECT = DefaultDialect(paramstyle="qmark")
@@ -50,6 +53,7 @@ class DialectTables:
                 _column("updated_at", number, nullable=False),
                 _column("version", "BIGINT", nullable=False),
                 _column("last_seq", "BIGINT", nullable=False),
+                _column("write_mark", "BIGINT", nullable=False),
                 sa.PrimaryKeyConstraint("session_id"),
             ),
             sa.Table(
@@ -103,9 +107,17 @@ def ddl(element: sa.Table | ExecutableDDLElement) -> str:
     return str(element.compile(dialect=_DIALECT)).strip()
 
 
-def statement(
-    element: sa.Executable, parameter: str | Callable[[int], str]
+def insertion(
+    table: sa.Table, rows: Sequence[Mapping[str, Any]], parameter: Parameter
 ) -> tuple[str, tuple[Any, ...]]:
+    """Return the text that inserts rows, each with a value for every column, and the values."""
+    begin, word, row = str(table.insert().compile(dialect=_DIALECT)).rpartition(" VALUES ")
+    text = f"{begin}{word}{', '.join([row] * len(rows))}"
+    values = tuple(row[column.name] for row in rows for column in table.c)
+    return _with_parameters(text, parameter), values
+
+
+def statement(element: sa.Executable, parameter: Parameter) -> tuple[str, tuple[Any, ...]]:
     """Return the text of a statement and the values of its parameters, in order.
 
     Args:
@@ -114,8 +126,12 @@ def statement(
     """
     compiled: Any = element.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     values = tuple(compiled.params[name] for name in compiled.positiontup)
+    return _with_parameters(str(compiled), parameter), values
+
+
+def _with_parameters(text: str, parameter: Parameter) -> str:
     # Nothing in these statements has a question mark but their parameters: no literal, no name.
     if isinstance(parameter, str):
-        return str(compiled).replace("?", parameter), values
+        return text.replace("?", parameter)
     numbers = count(1)
-    return _MARK.sub(lambda _: parameter(next(numbers)), str(compiled)), values
+    return _MARK.sub(lambda _: parameter(next(numbers)), text)

@@ -17,7 +17,7 @@ from praison_persist._flow import run
 from praison_persist._retry import RetryPolicy
 from praison_persist.compat.checks import validate_identifier
 from praison_persist.compat.dialect_driver import DialectDriver, HookError
-from praison_persist.compat.dialect_sql import DialectTables, ddl, statement
+from praison_persist.compat.dialect_sql import DialectTables, Parameter, ddl, insertion, statement
 from praison_persist.conversation.base import BaseConversationStore
 from praison_persist.conversation.driver import done
 from praison_persist.errors import PersistError, SchemaError
@@ -63,7 +63,7 @@ class _SQLConversationStoreBase(BaseConversationStore):
     _json_type: str = "JSONB"
     _text_type: str = "TEXT"
     _float_type: str = "DOUBLE PRECISION"
-    _param: str | Callable[[int], str] = "%s"
+    _param: Parameter = "%s"
     _serverless_hosts: tuple[str, ...] = ()
 
     def __init__(
@@ -249,11 +249,15 @@ class _Transaction:
     run: Callable[..., Any]
     fetchone: Callable[..., Any]
     fetchall: Callable[..., Any]
-    parameter: str | Callable[[int], str]
+    parameter: Parameter
 
     def execute(self, element: sa.Executable) -> None:
         """See Statements.execute."""
         self.run(*statement(element, self.parameter))
+
+    def insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """See Statements.insert."""
+        self.run(*insertion(table, rows, self.parameter))
 
     def rows(self, element: sa.Executable) -> list[Mapping[str, Any]]:
         """See Statements.rows."""

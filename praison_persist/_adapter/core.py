@@ -202,6 +202,19 @@ class AdapterCore:
         self._outbox.succeeded()
         return result
 
+    def run_flow(self, make: Make[T], *, replicas: bool = False) -> T:
+        """Run a flow over the sync stores, after the writes that wait; what fails is not kept.
+
+        Args:
+            make: returns the flow for the stores that it is given.
+            replicas: it only shows something, which replicas may tell.
+        """
+        return self._read(make, replicas=replicas)
+
+    async def arun_flow(self, make: Make[T], *, replicas: bool = False) -> T:
+        """See `run_flow`: over the async stores."""
+        return await self._aread(make, replicas=replicas)
+
     def flush_pending_writes(self, timeout: float | None = 5.0) -> bool:
         """Store what an outage kept waiting. Return whether nothing waits any more.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from praison_persist._environment import own_variable, variable_names
 from praison_persist.errors import ConfigurationError
 from praison_persist.sql import migrate
 from praison_persist.sql.schema import DEFAULT_PREFIX
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-URL_VARIABLE = "PRAISONAI_CONVERSATION_URL"
+URL_VARIABLES = variable_names("CONVERSATION_URL")
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -46,8 +46,7 @@ def _add(
     parser.set_defaults(run=run)
     parser.add_argument(
         "--url",
-        default=os.environ.get(URL_VARIABLE),
-        help=f"the database, such as sqlite:///agents.db (default: ${URL_VARIABLE})",
+        help=f"the database, such as sqlite:///agents.db (default: ${' or $'.join(URL_VARIABLES)})",
     )
     parser.add_argument("--table-prefix", default=DEFAULT_PREFIX, help="default: %(default)s")
     parser.add_argument("--schema", help="database schema of the tables")
@@ -66,9 +65,11 @@ def _add(
 
 
 def _url(arguments: argparse.Namespace) -> str:
-    url: str | None = arguments.url
+    url: str | None = arguments.url or own_variable("CONVERSATION_URL")
     if not url:
-        raise ConfigurationError(f"Which database? Write --url URL, or set {URL_VARIABLE}")
+        raise ConfigurationError(
+            f"Which database? Write --url URL, or set {' or '.join(URL_VARIABLES)}"
+        )
     return url
 
 

@@ -34,6 +34,7 @@ _INTEGERS = frozenset({"version", "last_seq", "seq"})
 # SQLite 3.31 and older take 999 parameters of a statement, others more.
 _IDS = 500
 _ROWS = 90
+_TRIES = 5
 
 _encode, _decode = LongText().process_bind_param, LongText().process_result_value
 _ANY: Any = None  # LongText asks nothing of a dialect
@@ -121,13 +122,18 @@ class DialectDriver(ConversationDriver):
 
     def insert_whole(self, session: Row, messages: Sequence[Row]) -> Flow[bool]:
         """See ConversationDriver.insert_whole."""
-        try:
-            return (yield from self._do(self._insert_whole, session, messages))
-        except HookError:
-            # Perhaps another has inserted it meanwhile: how a dialect says so is not known.
-            if (yield from self._do(self._session, session["session_id"])) is not None:
-                return False
-            raise
+        for left in reversed(range(_TRIES)):
+            try:
+                return (yield from self._do(self._insert_whole, session, messages))
+            except HookError:
+                # How a dialect says that another has inserted it meanwhile is not known. It may be
+                # deleted again by now.
+                found = yield from self._do(self._session, session["session_id"])
+                if found is None and not left:
+                    raise
+                if found is not None:
+                    return False
+        return False
 
     def _insert_whole(self, run: Statements, session: Row, messages: Sequence[Row]) -> bool:
         if self._session(run, session["session_id"]) is not None:

@@ -53,7 +53,7 @@ _ASYNC_CONVERSATION = {**_MODELS, **_ASYNC_CONVERSATION_STORE, **_IDENTIFIER}
 _KNOWLEDGE = {**_DOCUMENT, **_KNOWLEDGE_STORE}
 
 _FACTORIES = _names(
-    _CONFIG,
+    "praison_persist",
     "create_conversation_store",
     "create_knowledge_store",
     "create_state_store",
@@ -62,10 +62,10 @@ _FACTORIES = _names(
 _DEFAULT_REGISTRY = _names(_CONFIG, "get_default_registry")
 _STORE_REGISTRY = _names(f"{_HERE}.registries", "StoreRegistry")
 _PLUGIN_REGISTRY = _names("praison_persist.registry", "PluginRegistry")
-_PERSISTENCE_CONFIG = _names("praison_persist.persistence_config", "PersistenceConfig")
-_ORCHESTRATOR = _names("praison_persist.orchestrator", "PersistenceOrchestrator")
+_PERSISTENCE_CONFIG = _names("praison_persist", "PersistenceConfig")
+_ORCHESTRATOR = _names("praison_persist", "PersistenceOrchestrator")
 _HOOKS = _names(
-    "praison_persist.persistent_agent",
+    "praison_persist",
     "PersistentAgent",
     "create_persistent_session",
     "wrap_agent_with_persistence",
@@ -181,12 +181,7 @@ MODULES: Mapping[str, Names] = {
     "persistence._valkey_client": {},
     "persistence.config": {
         **_PERSISTENCE_CONFIG,
-        **_names(
-            "praison_persist.persistence_config",
-            "ENV_VARS",
-            "get_env_var",
-            "list_available_backends",
-        ),
+        **_names("praison_persist", "ENV_VARS", "get_env_var", "list_available_backends"),
     },
     "persistence.factory": {
         **_FACTORIES,
@@ -202,7 +197,7 @@ MODULES: Mapping[str, Names] = {
         **_KNOWLEDGE,
         **_STATE_STORE,
         **_PERSISTENCE_CONFIG,
-        **_names(_CONFIG, "create_stores_from_config"),
+        **_names("praison_persist", "create_stores_from_config"),
     },
     "persistence.registry": {
         **_PLUGIN_REGISTRY,

@@ -57,7 +57,8 @@ def _translated(name: str, original: Original, native: Any) -> Any:
         super(cls, self).__init__(**_arguments(name, original, given, options))
 
     def __subclasshook__(mine: type, other: type) -> Any:  # noqa: N807 - the class's
-        return issubclass(other, native) if mine is cls else NotImplemented
+        # Not by issubclass, which would ask this class, as one of the native one's subclasses.
+        return True if mine is cls and native in other.__mro__ else NotImplemented
 
     body = {
         "__doc__": native.__doc__,

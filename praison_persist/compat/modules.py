@@ -71,21 +71,19 @@ _HOOKS = _names(
     "wrap_agent_with_persistence",
 )
 _MIGRATIONS = _names(f"{_HERE}.migrations", "MigrationManager", "SchemaVersion")
-_ADAPTERS = {
-    **_names(
-        "praison_persist.adapter",
-        "CockroachDB",
-        "DB",
-        "NeonDB",
-        "PostgresDB",
-        "PraisonAIDB",
-        "PraisonDB",
-        "SQLiteDB",
-        "TursoDB",
-        "XataDB",
-    ),
-    **_names(f"{_HERE}.redis_adapter", "RedisDB"),
-}
+_ADAPTERS = _names(
+    f"{_HERE}.adapters",
+    "CockroachDB",
+    "DB",
+    "NeonDB",
+    "PostgresDB",
+    "PraisonAIDB",
+    "PraisonDB",
+    "RedisDB",
+    "SQLiteDB",
+    "TursoDB",
+    "XataDB",
+)
 
 
 def _class(name: str, *others: Names) -> Names:

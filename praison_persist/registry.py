@@ -91,7 +91,7 @@ class PluginRegistry(Generic[T]):
         self._legacy_groups = tuple(legacy_entry_point_groups)
         self._discover = discover_entry_points
         self._lock = threading.RLock()
-        self._builtins: dict[str, Callable[[], T]] = {
+        self._loaders: dict[str, Callable[[], T]] = {
             name.lower(): loader for name, loader in (builtins or {}).items()
         }
         self._registered: dict[str, T] = {}
@@ -131,7 +131,7 @@ class PluginRegistry(Generic[T]):
                 del self._registered[key]
                 self._aliases = _without(self._aliases, key)
                 return True
-            for known in (self._builtins, self._entry_points()):
+            for known in (self._loaders, self._entry_points()):
                 if key in known:
                     del known[key]
                     self._loaded.pop(key, None)
@@ -166,7 +166,7 @@ class PluginRegistry(Generic[T]):
 
     def _source(self, key: str) -> Callable[[], T] | EntryPoint | None:
         """Return what loads a built-in or an installed plugin."""
-        return self._builtins.get(key) or self._entry_points().get(key)
+        return self._loaders.get(key) or self._entry_points().get(key)
 
     def create(self, name: str, *args: Any, **options: Any) -> Any:
         """Call the object of this name, a class or a factory, and return the result.
@@ -183,7 +183,7 @@ class PluginRegistry(Generic[T]):
     def _canonical(self, name: str) -> str:
         # A real name is never hidden by an alias, whichever came first.
         key = _name(name)
-        if key in self._registered or key in self._builtins:
+        if key in self._registered or key in self._loaders:
             return key
         return self._aliases.get(key) or self._builtin_aliases.get(key, key)
 
@@ -213,7 +213,7 @@ class PluginRegistry(Generic[T]):
         """Whether the name or alias is known."""
         with self._lock:
             key = self._canonical(name)
-            known = (self._registered, self._builtins, self._entry_points())
+            known = (self._registered, self._loaders, self._entry_points())
             return any(key in names for names in known)
 
     def is_available(self, name: str) -> bool:
@@ -227,7 +227,7 @@ class PluginRegistry(Generic[T]):
     def list_names(self) -> list[str]:
         """Return all names, sorted, without aliases."""
         with self._lock:
-            return sorted({*self._builtins, *self._registered, *self._entry_points()})
+            return sorted({*self._loaders, *self._registered, *self._entry_points()})
 
     def list_registered(self) -> list[str]:
         """Return all names, sorted, without aliases."""

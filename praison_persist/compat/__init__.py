@@ -20,4 +20,5 @@ __all__ = ["install", "is_installed", "uninstall"]
 if not any(
     isinstance(finder, TableFinder) and finder.parent == __name__ for finder in sys.meta_path
 ):
-    sys.meta_path.append(TableFinder(__name__))
+    # First: the stubs of these trees are in folders, which would be found as namespace packages.
+    sys.meta_path.insert(0, TableFinder(__name__))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from praison_persist import adapter
@@ -46,12 +47,14 @@ class PraisonAIDB(adapter.PraisonAIDB):
     @staticmethod
     def _detect_backend(url: str, *, kind: str | None = None) -> str:
         """Return the backend that a URL means; without a kind, of the first that knows it."""
-        for each in _KINDS if kind is None else (kind,):
-            try:
-                return detect_backend(url, kind=each)
-            except ConfigurationError as error:
-                refused = error
-        raise refused
+        first, *others = _KINDS if kind is None else (kind,)
+        try:
+            return detect_backend(url, kind=first)
+        except ConfigurationError:
+            for other in others:
+                with suppress(ConfigurationError):
+                    return detect_backend(url, kind=other)
+            raise
 
 
 class SQLiteDB(adapter.SQLiteDB, PraisonAIDB):

@@ -8,6 +8,7 @@ from random import getrandbits
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.sql import ClauseElement
 
 from praison_persist._flow import Flow
 from praison_persist._json import dumps, loads
@@ -47,17 +48,21 @@ class HookError(Exception):
 class Statements(Protocol):
     """A transaction that is open: statements of SQLAlchemy run through the dialect's hooks."""
 
-    def execute(self, element: sa.Executable) -> None:
+    def execute(self, element: ClauseElement) -> None:
         """Run a statement that returns no rows."""
+        ...
 
     def insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows, each with a value for every column."""
+        ...
 
-    def rows(self, element: sa.Executable) -> list[Mapping[str, Any]]:
+    def rows(self, element: ClauseElement) -> list[Mapping[str, Any]]:
         """Run a statement and return its rows."""
+        ...
 
-    def row(self, element: sa.Executable) -> Mapping[str, Any] | None:
+    def row(self, element: ClauseElement) -> Mapping[str, Any] | None:
         """Run a statement and return its first row."""
+        ...
 
 
 class DialectDriver(ConversationDriver):

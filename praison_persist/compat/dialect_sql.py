@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+from sqlalchemy.sql import ClauseElement
 
 __all__ = ["DialectTables", "Parameter", "ddl", "insertion", "statement"]
 
@@ -117,7 +118,7 @@ def insertion(
     return _with_parameters(text, parameter), values
 
 
-def statement(element: sa.Executable, parameter: Parameter) -> tuple[str, tuple[Any, ...]]:
+def statement(element: ClauseElement, parameter: Parameter) -> tuple[str, tuple[Any, ...]]:
     """Return the text of a statement and the values of its parameters, in order.
 
     Args:

@@ -107,7 +107,10 @@ class SQLHistory(History):
 
     def schema_is_current(self) -> bool:
         """See History."""
-        return self._read(lambda connection: migrate.is_current(connection, self._ours), False)
+        current: bool = self._read(
+            lambda connection: migrate.is_current(connection, self._ours), False
+        )
+        return current
 
     def upgrade_schema(self) -> None:
         """See History."""
@@ -119,7 +122,8 @@ class SQLHistory(History):
 
     def applied(self) -> dict[str, float]:
         """See History."""
-        return self._read(self._applied, {})
+        found: dict[str, float] = self._read(self._applied, {})
+        return found
 
     def change(self, version: str, description: str, work: Work, *, applies: bool) -> None:
         """See History."""
@@ -191,7 +195,7 @@ def history_of(adapter: Any) -> History:
     if isinstance(adapter, str):
         return _of_target(parse_url(adapter), SQLOptions(), adapter)
     connected = getattr(adapter, "_connected", None)
-    database = getattr(adapter if connected is None else connected.given, "database", None)
+    database: Any = getattr(adapter if connected is None else connected.given, "database", None)
     target = getattr(database, "target", None)
     if isinstance(target, Target):
         # One that runs another in threads has its options there.

@@ -46,6 +46,7 @@ _ASYNC_STATE_STORE = _names("praison_persist.protocols", "AsyncStateStore")
 _IDENTIFIER = {"validate_identifier": f"{_HERE}.checks:validate_identifier"}
 _COLLECTION = {"validate_identifier": f"{_HERE}.checks:validate_collection"}
 _DIMENSION = _names(f"{_HERE}.checks", "validate_dimension")
+_VALKEY_CLIENT = _names(f"{_HERE}.valkey_client", "create_valkey_client")
 _SQL_BASE = _names(f"{_HERE}.sql_base", "_SQLConversationStoreBase")
 
 _CONVERSATION = {**_MODELS, **_CONVERSATION_STORE, **_IDENTIFIER}
@@ -128,7 +129,7 @@ _KNOWLEDGE_MODULES: Mapping[str, Names] = {
     "singlestore_vector": _class("SingleStoreVectorKnowledgeStore", _KNOWLEDGE, _COLLECTION),
     "surrealdb_vector": _class("SurrealDBVectorKnowledgeStore", _KNOWLEDGE, _COLLECTION),
     "upstash_vector": _class("UpstashVectorKnowledgeStore", _KNOWLEDGE),
-    "valkey_vector": _class("ValkeyVectorKnowledgeStore", _KNOWLEDGE, _COLLECTION),
+    "valkey_vector": _class("ValkeyVectorKnowledgeStore", _KNOWLEDGE, _COLLECTION, _VALKEY_CLIENT),
     "weaviate": _class("WeaviateKnowledgeStore", _KNOWLEDGE),
 }
 _STATE_MODULES: Mapping[str, Names] = {
@@ -140,7 +141,7 @@ _STATE_MODULES: Mapping[str, Names] = {
     "mongodb": _class("MongoDBStateStore", _STATE_STORE),
     "redis": _class("RedisStateStore", _STATE_STORE),
     "upstash": _class("UpstashStateStore", _STATE_STORE),
-    "valkey": _class("ValkeyStateStore", _STATE_STORE),
+    "valkey": _class("ValkeyStateStore", _STATE_STORE, _VALKEY_CLIENT),
 }
 
 
@@ -176,7 +177,7 @@ MODULES: Mapping[str, Names] = {
         **_ORCHESTRATOR,
         **_HOOKS,
     },
-    "persistence._valkey_client": {},
+    "persistence._valkey_client": _VALKEY_CLIENT,
     "persistence.config": {
         **_PERSISTENCE_CONFIG,
         **_names("praison_persist", "ENV_VARS", "get_env_var", "list_available_backends"),

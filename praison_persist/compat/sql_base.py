@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
+from sqlalchemy.sql import ClauseElement
 
 from praison_persist._adapt import background_loop
 from praison_persist._flow import run
@@ -109,7 +110,7 @@ class _SQLConversationStoreBase(BaseConversationStore):
         # A subclass closes its connections in `close`, which has to end the store's use as well.
         own = vars(cls).get("close")
         if own is not None:
-            cls._release = own
+            cls._release = own  # type: ignore[method-assign]  # a subclass's
             del cls.close
 
     @abstractmethod
@@ -208,12 +209,14 @@ class _SQLConversationStoreBase(BaseConversationStore):
         return not isinstance(error.__cause__, self._transient_errors)
 
     def _run_statements(self, operation: Callable[[Any], T]) -> T:
-        hooks = (self._execute, self._fetchone, self._fetchall)
-        return self._run_with_conn(
-            lambda conn: operation(
-                _Transaction(*(partial(self._sql, hook, conn) for hook in hooks), self._param)
+        def run_on(conn: Any) -> T:
+            execute, fetchone, fetchall = (
+                partial(self._sql, hook, conn)
+                for hook in (self._execute, self._fetchone, self._fetchall)
             )
-        )
+            return operation(_Transaction(execute, fetchone, fetchall, self._param))
+
+        return self._run_with_conn(run_on)
 
     def _try(self, action: str, operation: Callable[[Any], Any]) -> None:
         """Run a function of a connection as the driver's hooks are run."""
@@ -251,7 +254,7 @@ class _Transaction:
     fetchall: Callable[..., Any]
     parameter: Parameter
 
-    def execute(self, element: sa.Executable) -> None:
+    def execute(self, element: ClauseElement) -> None:
         """See Statements.execute."""
         self.run(*statement(element, self.parameter))
 
@@ -259,11 +262,11 @@ class _Transaction:
         """See Statements.insert."""
         self.run(*insertion(table, rows, self.parameter))
 
-    def rows(self, element: sa.Executable) -> list[Mapping[str, Any]]:
+    def rows(self, element: ClauseElement) -> list[Mapping[str, Any]]:
         """See Statements.rows."""
         return list(self.fetchall(*statement(element, self.parameter)) or ())
 
-    def row(self, element: sa.Executable) -> Mapping[str, Any] | None:
+    def row(self, element: ClauseElement) -> Mapping[str, Any] | None:
         """See Statements.row."""
         row: Mapping[str, Any] | None = self.fetchone(*statement(element, self.parameter))
         return row

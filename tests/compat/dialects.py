@@ -10,8 +10,10 @@ import psycopg
 from praison_persist.compat.persistence.conversation._sql_base import _SQLConversationStoreBase
 from psycopg.rows import dict_row
 
+Connection = psycopg.AsyncConnection[dict[str, Any]]
 
-class RawSQLite(_SQLConversationStoreBase):
+
+class RawSQLite(_SQLConversationStoreBase):  # type: ignore[misc]  # of a module made at run time
     """As the original's base class is written for: sync hooks, parameters as a tuple."""
 
     _id_type = "TEXT"
@@ -67,7 +69,7 @@ class RawSQLite(_SQLConversationStoreBase):
             self.idle.get().close()
 
 
-class RawPostgres(_SQLConversationStoreBase):
+class RawPostgres(_SQLConversationStoreBase):  # type: ignore[misc]  # as above
     """As the documentation shows it: async hooks, `_param` a method, parameters one by one."""
 
     _id_type = 'VARCHAR(255) COLLATE "C"'
@@ -76,7 +78,7 @@ class RawPostgres(_SQLConversationStoreBase):
 
     def __init__(self, url: str, **options: Any) -> None:
         self.url = url
-        self.idle: list[psycopg.AsyncConnection[dict[str, Any]]] = []
+        self.idle: list[Connection] = []
         super().__init__(url=url, **options)
 
     def _param(self, n: int) -> str:
@@ -90,27 +92,21 @@ class RawPostgres(_SQLConversationStoreBase):
         assert options["url"] == self.url
         self.idle.append(await self._get_conn())
 
-    async def _get_conn(self) -> psycopg.AsyncConnection[dict[str, Any]]:
+    async def _get_conn(self) -> Connection:
         if self.idle:
             return self.idle.pop()
-        return await psycopg.AsyncConnection.connect(self.url, row_factory=dict_row)
+        return await Connection.connect(self.url, row_factory=dict_row)
 
-    async def _put_conn(self, conn: psycopg.AsyncConnection[dict[str, Any]]) -> None:
+    async def _put_conn(self, conn: Connection) -> None:
         self.idle.append(conn)
 
-    async def _execute(
-        self, conn: psycopg.AsyncConnection[dict[str, Any]], query: Any, *args: Any
-    ) -> None:
+    async def _execute(self, conn: Connection, query: Any, *args: Any) -> None:
         await conn.execute(query, args)
 
-    async def _fetchone(
-        self, conn: psycopg.AsyncConnection[dict[str, Any]], query: Any, *args: Any
-    ) -> dict[str, Any] | None:
+    async def _fetchone(self, conn: Connection, query: Any, *args: Any) -> dict[str, Any] | None:
         return await (await conn.execute(query, args)).fetchone()
 
-    async def _fetchall(
-        self, conn: psycopg.AsyncConnection[dict[str, Any]], query: Any, *args: Any
-    ) -> list[dict[str, Any]]:
+    async def _fetchall(self, conn: Connection, query: Any, *args: Any) -> list[dict[str, Any]]:
         return await (await conn.execute(query, args)).fetchall()
 
     async def close(self) -> None:

@@ -6,7 +6,6 @@ _LOGGER = "the logger of a module that does not exist here; configure logging by
 _TYPING = "a name of typing that the module imports"
 _BRIDGE = "a helper of praisonai._async_bridge that the module imports"
 _VENDOR = "a name of the vendor's client that the module imports"
-_VALKEY = "Valkey is spoken to over redis-py here; what makes a client of another library is not"
 
 # name -> why it is in no module
 EVERYWHERE = {
@@ -15,7 +14,6 @@ EVERYWHERE = {
     "run_sync": _BRIDGE,
     "aiosqlite": _VENDOR,
     "libsql": _VENDOR,
-    "create_valkey_client": _VALKEY,
     "RedisStorageAdapter": "a class of praisonai.storage that the module imports",
     "ensure_praisonai_code": "a function of praisonai's start that the module imports",
     **dict.fromkeys(

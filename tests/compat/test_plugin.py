@@ -82,7 +82,7 @@ def test_it_keeps_every_contract(site: Path, tmp_path: Path) -> None:
     variables["PYTHONPATH"] += f":{site}"
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     ended = subprocess.run(
-        [*command, "--rootdir", str(PLUGIN), str(PLUGIN / "tests")],
+        [*command, "--rootdir", str(PLUGIN), str(PLUGIN / "test_shelf.py")],
         cwd=tmp_path,
         env=variables,
         capture_output=True,

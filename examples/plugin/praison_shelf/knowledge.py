@@ -106,7 +106,8 @@ class _Driver(KnowledgeDriver):
         return done(None)
 
     def _kept(self, collection: KnowledgeCollection) -> dict[str, KnowledgeDocument]:
-        return self._shelf.documents.get(collection.name, {})
+        kept: dict[str, KnowledgeDocument] = self._shelf.documents.get(collection.name, {})
+        return kept
 
     def _matching(self, collection: KnowledgeCollection, where: Filter | None) -> list[Any]:
         kept = self._kept(collection).values()

@@ -36,6 +36,7 @@ pytest.register_assert_rewrite(
     )
 )
 
+from praison_persist._adapt import blocking  # noqa: E402 - after the rewriting of asserts is set up
 from praison_persist.testing.conversation import ConversationStoreContract  # noqa: E402 - after the rewriting of asserts is set up
 from praison_persist.testing.knowledge import KnowledgeStoreContract  # noqa: E402 - after the rewriting of asserts is set up
 from praison_persist.testing.machine import (  # noqa: E402 - after the rewriting of asserts is set up
@@ -58,4 +59,5 @@ __all__ = [
     "RunStoreContract",
     "StateStoreContract",
     "agrees_with_reference",
+    "blocking",
 ]

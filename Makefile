@@ -11,6 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 3 -r fEX -p tests.skip_summary
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .PHONY: demo test test-knowledge support check format lint mypy pyright imports build clean
 
@@ -52,22 +53,25 @@ build: $(VENV)/.build
 	$(BIN)/python -m build --outdir dist
 
 # Each stamp is an extra of this package, installed; a newer pyproject.toml installs it again.
-$(VENV)/.%: $(VENV)/bin/python pyproject.toml
+# With uv: pip takes minutes to find versions of so many packages that fit together.
+$(VENV)/.%: $(VENV)/bin/uv pyproject.toml
 	@echo "Installing praison-persist[$*] into $(VENV) ..."
-	@$(PIP) --editable ".[$*]" $(ALSO)
+	@$(UV) --editable ".[$*]" $(ALSO)
 	@touch $@
 
 $(VENV)/.test: ALSO := hatchling  # builds the wheel that is tested
 
-# With uv: pip takes ten minutes to find versions of so many packages that fit together.
-$(VENV)/.knowledge: $(VENV)/bin/python pyproject.toml
+$(VENV)/.knowledge: $(VENV)/bin/uv pyproject.toml
 	@echo "Installing praison-persist[lint,knowledge] into $(VENV) ..."
-	@$(PIP) uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[lint,knowledge]"
+	@$(UV) --editable ".[lint,knowledge]"
 	@touch $@
 
-$(VENV)/.build: $(VENV)/bin/python
-	@$(PIP) build
+$(VENV)/.build: $(VENV)/bin/uv
+	@$(UV) build
+	@touch $@
+
+$(VENV)/bin/uv: $(VENV)/bin/python
+	@$(PIP) uv
 	@touch $@
 
 $(VENV)/bin/python:

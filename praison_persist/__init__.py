@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from praison_persist.configured_stores import (
         create_stores_from_config as create_stores_from_config,
     )
+    from praison_persist.conversation.json_file import (
+        AsyncJSONConversationStore as AsyncJSONConversationStore,
+    )
+    from praison_persist.conversation.json_file import (
+        JSONConversationStore as JSONConversationStore,
+    )
     from praison_persist.errors import BackendError as BackendError
     from praison_persist.errors import ConfigurationError as ConfigurationError
     from praison_persist.errors import ConflictError as ConflictError
@@ -129,6 +135,7 @@ if TYPE_CHECKING:
     from praison_persist.models import ConversationSession as ConversationSession
     from praison_persist.models import KnowledgeCollection as KnowledgeCollection
     from praison_persist.models import KnowledgeDocument as KnowledgeDocument
+    from praison_persist.models import MessageHit as MessageHit
     from praison_persist.models import MessagePage as MessagePage
     from praison_persist.models import Run as Run
     from praison_persist.models import SessionPage as SessionPage
@@ -221,6 +228,7 @@ _NAMES = {
         "create_state_store",
         "get_default_registry",
     ),
+    "conversation.json_file": ("AsyncJSONConversationStore", "JSONConversationStore"),
     "configured_stores": ("create_stores_from_config",),
     "errors": (
         "BackendError",
@@ -263,6 +271,7 @@ _NAMES = {
         "ConversationSession",
         "KnowledgeCollection",
         "KnowledgeDocument",
+        "MessageHit",
         "MessagePage",
         "Run",
         "SessionPage",

@@ -136,5 +136,5 @@ class _CoreKeeper:
         except BaseException as error:
             stream.close()
             if turn is not None:
-                report(self._db.on_stream_abandoned, turn, "".join(said), ended_as(error))
+                report(self._db.abandon_stream, turn, "".join(said), ended_as(error))
             raise

@@ -150,7 +150,7 @@ class Listener:
 
     def _abandon(self, turn: Turn | None, said: list[str], status: str) -> None:
         if turn is not None:
-            report(self._db.on_stream_abandoned, turn, "".join(said), status)
+            report(self._db.abandon_stream, turn, "".join(said), status)
 
     def _within_each(self, pieces: Any) -> Iterator[Any]:
         """Yield the pieces; while the agent makes one, what it calls is the same turn."""

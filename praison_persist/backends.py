@@ -7,6 +7,7 @@ from praison_persist.registry import Backend, Tested
 __all__ = ["CONVERSATION", "KNOWLEDGE", "STATE"]
 
 _SQL = "praison_persist.sql.named"
+_CONVERSATION = "praison_persist.conversation"
 _STATE = "praison_persist.state"
 _KNOWLEDGE = "praison_persist.knowledge"
 
@@ -91,6 +92,17 @@ CONVERSATION = (
         ),
     ),
     Backend("async_turso", f"{_SQL}:AsyncTursoConversationStore", extra="turso"),
+    Backend(
+        "json",
+        f"{_CONVERSATION}.json_file:JSONConversationStore",
+        title="JSON files",
+        tested=Tested(
+            "engine",
+            "ext4 of Linux; filelock 3.32; folders written by praisonai 4.7",
+            "network file systems, macOS, Windows",
+        ),
+    ),
+    Backend("async_json", f"{_CONVERSATION}.json_file:AsyncJSONConversationStore"),
 )
 KNOWLEDGE = (
     Backend(

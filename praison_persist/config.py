@@ -95,6 +95,8 @@ def detect_backend(url: str, *, kind: str = "conversation") -> str:
     if name in ("http", "https"):
         name = _served(url, kind, name)
     if kind == "conversation":
+        if not separator and url.partition(":")[0].lower() == "json":
+            return "json"  # json:folder
         if not separator:
             _check_path(url)
             return "sqlite"  # a path, or ":memory:"

@@ -13,6 +13,7 @@ from praison_persist._adapt import background_loop, blocking, offload
 from praison_persist._duck import adopt
 from praison_persist._environment import own_variable
 from praison_persist.config import create_conversation_store, detect_backend, get_default_registry
+from praison_persist.conversation.base import AsyncBaseConversationStore, BaseConversationStore
 from praison_persist.errors import ConfigurationError, MissingDependencyError, UnsupportedError
 from praison_persist.knowledge_protocols import AsyncKnowledgeStore, KnowledgeStore
 from praison_persist.lifecycle import Stores
@@ -239,6 +240,8 @@ def _of_store(store: Any) -> Connected:
     if stores and isinstance(store, stores.SQLConversationStore | stores.AsyncSQLConversationStore):
         return _of_sql(store)
     address = f"<{type(store).__name__}>"
+    if isinstance(store, BaseConversationStore | AsyncBaseConversationStore):
+        address = store.driver.address
     if isinstance(store, ConversationStore):
         return Connected(store, address, store, offload(store, AsyncConversationStore))
     if isinstance(store, AsyncConversationStore):

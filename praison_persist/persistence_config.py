@@ -21,11 +21,18 @@ _log = logging.getLogger(__name__)
 
 KINDS = ("conversation", "knowledge", "state")
 
-# Where a kind is neither named nor located: the database that this variable locates.
+# The database -> the variable that locates it, where a kind is named so and not located. The first
+# of a kind is also used where it is not named either.
 _FALLBACKS = {
-    "conversation": ("postgres", "POSTGRES_URL"),
-    "knowledge": ("qdrant", "QDRANT_URL"),
-    "state": ("redis", "REDIS_URL"),
+    "conversation": {
+        "postgres": "POSTGRES_URL",
+        "neon": "NEON_DATABASE_URL",
+        "xata": "XATA_DATABASE_URL",
+        "cockroachdb": "COCKROACHDB_URL",
+        "turso": "TURSO_DATABASE_URL",
+    },
+    "knowledge": {"qdrant": "QDRANT_URL"},
+    "state": {"redis": "REDIS_URL"},
 }
 _BOOLEANS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -69,7 +76,8 @@ class PersistenceConfig:
         """Build from the environment: see `praison_persist.ENV_VARS`.
 
         A kind that PRAISON_… neither names nor locates is where POSTGRES_URL, QDRANT_URL or
-        REDIS_URL say; so it is if PRAISON_… only names that very database.
+        REDIS_URL say. One that is named and not located is where the variable of that database
+        says: those, or NEON_DATABASE_URL, XATA_DATABASE_URL, COCKROACHDB_URL, TURSO_DATABASE_URL.
 
         Raises:
             ConfigurationError: PRAISON_… and PRAISONAI_… are both set, and differ; or a value
@@ -84,9 +92,8 @@ class PersistenceConfig:
         for kind in KINDS:
             name = own_variable(f"{kind.upper()}_STORE")
             url = own_variable(f"{kind.upper()}_URL")
-            database, variable = _FALLBACKS[kind]
-            if url is None and name in (None, database):
-                url = from_environment(variable)
+            if url is None:
+                url = _located(kind, name)
             found |= {f"{kind}_store": name, f"{kind}_url": url}
         replica_url = own_variable("CONVERSATION_REPLICA_URL")
         if replica_url is not None:
@@ -205,6 +212,19 @@ class PersistenceConfig:
         """Return the name and the URL of a kind; what is empty is None."""
         name, url = getattr(self, f"{kind}_store"), getattr(self, f"{kind}_url")
         return name or None, url or None
+
+
+def _located(kind: str, name: str | None) -> str | None:
+    """Return the URL that the environment has for a backend of this name, or of none."""
+    variables = _FALLBACKS[kind]
+    if name is None:
+        return from_environment(next(iter(variables.values())))
+    given = name.lower()
+    canonical = get_default_registry(kind).list_aliases().get(given, given)
+    for database in (given, canonical.removeprefix("async_")):
+        if database in variables:
+            return from_environment(variables[database])
+    return None
 
 
 def _boolean(name: str) -> bool:

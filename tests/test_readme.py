@@ -24,7 +24,15 @@ from .programs import ROOT, environment, python
 
 README = ROOT / "README.md"
 TRIED = [README, ROOT / "docs" / "migrations.md"]
-_PROGRAMS = ("state.md", "knowledge.md", "scaling.md", "drop_in.md", "plugins.md")
+_PROGRAMS = (
+    "conversation_json.md",
+    "drop_in.md",
+    "knowledge.md",
+    "orchestrator.md",
+    "plugins.md",
+    "scaling.md",
+    "state.md",
+)
 WITH_PROGRAMS = [*TRIED, *(ROOT / "docs" / name for name in _PROGRAMS)]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 

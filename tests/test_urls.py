@@ -375,6 +375,7 @@ def test_a_sqlalchemy_url_is_taken_exactly() -> None:
         f"sqlite://x.db?password={SECRET}",
         "sqlite:x.db",
         "file:x.db?mode=ro",
+        "json:x",
         "",
         "  ",
         "a\x00b",

@@ -50,8 +50,8 @@ def runs_of(stores: Stores) -> Any:
     """
     if stores.runs is None:
         raise UnsupportedError(
-            f"{type(stores.conversation).__name__} keeps no runs, tool calls and traces: they are "
-            "kept in SQL databases; pass a database URL"
+            f"{type(stores.conversation).__name__} keeps no runs, tool calls and traces: pass "
+            "state_url=, a store that keeps them beside it, or keep all in a SQL database"
         )
     return stores.runs
 

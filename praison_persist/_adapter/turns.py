@@ -157,7 +157,7 @@ class TurnKeeper(AdapterCore):
         turn = speaking_turn(self, session_id)
         return turn if turn is not None and turn.streamed else None
 
-    def on_stream_abandoned(self, turn: Turn, content: str, status: str = "cancelled") -> None:
+    def abandon_stream(self, turn: Turn, content: str, status: str = "cancelled") -> None:
         """Store what was said of an answer whose stream its reader left, and end its turn.
 
         Nothing happens if the turn has ended, or if the agent goes on with it in a run.
@@ -167,21 +167,13 @@ class TurnKeeper(AdapterCore):
             content: what was said; empty is nothing.
             status: "cancelled", or "error" if the stream failed.
         """
-        self._write(*self._stream_abandoned(turn, content, status))
-
-    async def aon_stream_abandoned(
-        self, turn: Turn, content: str, status: str = "cancelled"
-    ) -> None:
-        """See `on_stream_abandoned`."""
-        await self._awrite(*self._stream_abandoned(turn, content, status))
-
-    def _stream_abandoned(self, turn: Turn, content: str, status: str) -> list[Make[None]]:
         if turn.closed or turn.is_reported:
-            return []
+            return
         messages = self._late_user(turn)
         if content:
             messages.append(turn.message("assistant", content, metadata=dict(_PARTIAL)))
-        return [*([append(*messages)] if messages else []), self._end_turn(turn, status)]
+        said = [append(*messages)] if messages else []
+        self._write(*said, self._end_turn(turn, status))
 
     def _abandon_streams(self) -> list[Make[None]]:
         return [make for turn in open_streams(self) for make in self._abandon(turn)]

@@ -67,11 +67,11 @@ class ConversationDriver(Vendor):
     are nobody else's.
 
     Attributes:
-        capabilities: what of `Capability` it can do. Without BATCH `append` gets one message,
-            without DUMP `find_whole` and `insert_whole` are not called.
+        capabilities: what of `Capability` it can do; SEARCH is not among it. Without BATCH `append`
+            gets one message, without DUMP `find_whole` and `insert_whole` are not called.
     """
 
-    capabilities: frozenset[Capability] = frozenset(Capability)
+    capabilities: frozenset[Capability] = frozenset(Capability) - {Capability.SEARCH}
 
     @abstractmethod
     def insert_session(self, session: Row) -> Flow[bool]:

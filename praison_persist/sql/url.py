@@ -250,6 +250,8 @@ def parse_url(url: str | os.PathLike[str] | URL) -> Target:
     scheme, _, driver = match.group(1).lower().partition("+") if match else ("", "", "")
     dialect = _BY_SCHEME.get(f"{scheme}+{driver}") or _BY_SCHEME.get(scheme) or _of_web(scheme, url)
     if match is None or not match.group(2):
+        if scheme == "json":
+            raise ConfigurationError(f"{url!r} is a folder of JSON files, not a SQL database")
         if dialect is not None or scheme == "file":
             raise ConfigurationError(
                 f"{masked(url)!r} is neither a path nor a database URL, which has two slashes "

@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
             "pages",
             "races",
             "runs",
+            "search",
             "sessions",
             "state",
             "state_contract",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from praison_persist import (
     PersistError,
     create_persistent_session,
 )
+from praison_persist.testing.state_reference import ReferenceStateStore
 
 from .driving import SESSION
 from .own_stores import AsyncDictStore, ContentStore, DictStore
@@ -45,7 +47,7 @@ class Called:
         self.orchestrator, self.colour = orchestrator, colour
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        sync = getattr(self.orchestrator, name)
+        sync: Callable[..., Any] = getattr(self.orchestrator, name)
         if self.colour == "sync":
             return sync
         method = getattr(self.orchestrator, f"a{name}")
@@ -386,13 +388,13 @@ def test_a_slow_sync_store_does_not_hold_the_event_loop() -> None:
 def test_a_slow_state_store_does_not_either() -> None:
     may_answer = threading.Event()
 
-    class Slow(MemoryStateStore):
+    class Slow(ReferenceStateStore):
         def get(self, key: str, default: Any = None) -> Any:
             assert may_answer.wait(30)
             return super().get(key, default)
 
     async def scene() -> Any:
-        async with PersistenceOrchestrator(state_store=Slow()) as orchestrator:
+        async with PersistenceOrchestrator(state_store=Slow(time.time)) as orchestrator:
             await orchestrator.aset_state("k", 1)
             task = asyncio.ensure_future(orchestrator.aget_state("k"))
             await asyncio.sleep(0)

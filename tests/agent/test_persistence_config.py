@@ -136,6 +136,27 @@ def test_a_url_of_a_vendor_is_not_given_to_another_backend(monkeypatch: pytest.M
     assert PersistenceConfig.from_env().conversation_url == "postgresql://other/x"
 
 
+@pytest.mark.parametrize(
+    ("store", "variable"),
+    [
+        ("neon", "NEON_DATABASE_URL"),
+        ("Xata", "XATA_DATABASE_URL"),
+        ("crdb", "COCKROACHDB_URL"),
+        ("async_cockroachdb", "COCKROACHDB_URL"),
+        ("asyncpg", "POSTGRES_URL"),
+        ("libsql", "TURSO_DATABASE_URL"),
+    ],
+)
+def test_a_database_that_is_only_named_is_where_its_own_variable_says(
+    monkeypatch: pytest.MonkeyPatch, store: str, variable: str
+) -> None:
+    """Not on this machine, and not where another vendor's variable says."""
+    monkeypatch.setenv("POSTGRES_URL", "postgresql://other/x")
+    monkeypatch.setenv(variable, "postgresql://its.own/x")
+    monkeypatch.setenv("PRAISON_CONVERSATION_STORE", store)
+    assert PersistenceConfig.from_env().conversation_url == "postgresql://its.own/x"
+
+
 def test_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRAISON_CONVERSATION_REPLICA_URL", "postgresql://replica/x")
     assert PersistenceConfig.from_env().conversation_options == {
@@ -337,6 +358,7 @@ def test_a_backend_whose_driver_is_missing(monkeypatch: pytest.MonkeyPatch) -> N
     assert found["knowledge"]["sql"]
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of vendors, of versions to come
 @pytest.mark.parametrize("row", [*CONVERSATION, *KNOWLEDGE, *STATE], ids=lambda row: row.name)
 def test_each_backend_says_what_it_needs(row: Backend) -> None:
     """What is said to be usable can be imported, and what is not cannot."""

@@ -94,8 +94,8 @@ def _arguments(
             arguments[original.renamed.get(parameter, parameter)] = value
         elif original.without[parameter] not in (ANY, value):
             raise ConfigurationError(
-                f"{name}: {parameter}={value!r} cannot be chosen; what is stored here has a "
-                "layout of its own. Leave it out"
+                f"{name}: {parameter}={value!r} cannot be chosen, it is always "
+                f"{original.without[parameter]!r} here. Leave it out"
             )
     return arguments
 

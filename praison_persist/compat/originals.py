@@ -92,8 +92,16 @@ ORIGINALS: Mapping[str, Original] = {
         methods=f"{_METHODS}:SQL",
     ),
     "JSONConversationStore": Original(f"{_CONVERSATION}.json_file:JSONConversationStore"),
-    "SupabaseConversationStore": Original(f"{_CONVERSATION}.supabase:SupabaseConversationStore"),
-    "SurrealDBConversationStore": Original(f"{_CONVERSATION}.surrealdb:SurrealDBConversationStore"),
+    "SupabaseConversationStore": Original(
+        f"{_CONVERSATION}.supabase:SupabaseConversationStore",
+        ("url", "key", *_TABLES, *_RETRY),
+        without={"auto_create_tables": False},  # its API cannot
+    ),
+    "SurrealDBConversationStore": Original(
+        f"{_CONVERSATION}.surrealdb:SurrealDBConversationStore",
+        ("url", "namespace", "database", "username", "password", *_TABLES),
+        defaults={"database": "conversations"},
+    ),
     # Knowledge.
     "CosmosDBVectorKnowledgeStore": Original(
         f"{_KNOWLEDGE}.cosmosdb:CosmosDBKnowledgeStore",

@@ -268,10 +268,10 @@ class TestRegistering:
 
         def loader() -> Any:
             with ThreadPoolExecutor(1) as pool:
-                return pool.submit(registry.resolve, "inner").result(timeout=30)
+                return pool.submit(mine.resolve, "inner").result(timeout=30)
 
-        registry = PluginRegistry[Any](builtins={"inner": lambda: int, "outer": loader})
-        assert registry.resolve("outer") is int
+        mine = PluginRegistry[Any](builtins={"inner": lambda: int, "outer": loader})
+        assert mine.resolve("outer") is int
 
     def test_what_a_plugin_lacks_is_an_import_error_and_a_value_error(self) -> None:
         def loader() -> Any:
@@ -356,3 +356,32 @@ class TestDefaults:
     def test_store_registries_are_had_by_kind(self) -> None:
         with pytest.raises(ConfigurationError, match="get_default_registry"):
             StoreRegistry.default()
+
+
+def test_plugins_of_a_deprecated_group_are_found_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename of the group makes every installed plugin disappear."""
+    info = tmp_path / "old-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: old\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[old.group]\nboth = builtins:list\nlone = builtins:set\nown = builtins:str\n"
+        "[new.group]\nboth = builtins:dict\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def registry(*, discover: bool) -> PluginRegistry[Any]:
+        return PluginRegistry(
+            entry_point_group="new.group",
+            builtins={"own": lambda: int},
+            legacy_entry_point_groups=("old.group",),
+            discover_entry_points=discover,
+        )
+
+    found = registry(discover=True)
+    with pytest.warns(DeprecationWarning, match=r"'lone'.*'old\.group'.*'new\.group'"):
+        assert found.resolve("lone") is set
+    assert found.resolve("both") is dict
+    assert found.resolve("own") is int
+    assert registry(discover=False).list_names() == ["own"]

@@ -21,7 +21,6 @@ from praison_persist.conversation.driver import (
     numbered,
     replaced,
 )
-from praison_persist.errors import BackendError, PersistError
 from praison_persist.sql.types import LongText
 
 __all__ = ["DialectDriver", "HookError", "Statements"]
@@ -98,12 +97,6 @@ class DialectDriver(ConversationDriver):
     def is_transient(self, error: BaseException) -> bool:
         """See Vendor.is_transient."""
         return isinstance(error.__cause__, self._transient())
-
-    def translate(self, error: BaseException, action: str) -> PersistError:
-        """See Vendor.translate."""
-        translated = BackendError(f"{self.address}: cannot {action}: {self.describe(error)}")
-        translated.__cause__ = error.__cause__
-        return translated
 
     def describe(self, error: BaseException) -> str:
         """See Vendor.describe."""

@@ -37,8 +37,8 @@ def __getattr__(name: str) -> Any:
         native = load(original.place, name=name, extra=_EXTRAS.get(original.place, ""))
     except MissingDependencyError as error:
         return _unusable(name, error)
-    globals()[name] = _translated(name, original, native)
-    return globals()[name]
+    # Of two threads that ask at once both get the first one's class.
+    return globals().setdefault(name, _translated(name, original, native))
 
 
 def __dir__() -> list[str]:

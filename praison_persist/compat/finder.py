@@ -41,7 +41,8 @@ class TableFinder(MetaPathFinder):
         name = fullname.removeprefix(f"{self.parent}.")
         if not self.owns(fullname) or name not in modules.MODULES:
             return None  # nor will others find one: the packages of the table have no path
-        children = {each.removeprefix(f"{name}.") for each in modules.MODULES if each != name}
+        below = f"{name}."
+        children = {each[len(below) :] for each in modules.MODULES if each.startswith(below)}
         return ModuleSpec(
             fullname,
             _TableLoader(modules.MODULES[name], children),

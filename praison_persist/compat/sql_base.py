@@ -6,7 +6,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -90,6 +90,8 @@ class _SQLConversationStoreBase(BaseConversationStore):
         self._spread = {
             hook.__name__ for hook in hooks if _has(hook, inspect.Parameter.VAR_POSITIONAL)
         }
+        self._release: Callable[[], Any] = _nothing
+        self._releasing = False
         self._may_close = "close" in inspect.signature(self._put_conn).parameters
         driver = DialectDriver(
             self._tables,
@@ -107,11 +109,9 @@ class _SQLConversationStoreBase(BaseConversationStore):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        # A subclass closes its connections in `close`, which has to end the store's use as well.
         own = vars(cls).get("close")
         if own is not None:
-            cls._release = own  # type: ignore[method-assign]  # a subclass's
-            del cls.close
+            setattr(cls, "close", _ending(own))  # noqa: B010 - to types it is final
 
     @abstractmethod
     def _connect(self) -> Any:
@@ -241,9 +241,6 @@ class _SQLConversationStoreBase(BaseConversationStore):
         host = urlsplit(str(options.get("url") or "")).hostname or ""
         return bool(self._serverless_hosts) and host.endswith(self._serverless_hosts)
 
-    def _release(self) -> None:
-        """Release connections: the `close` of a subclass, called once."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Transaction:
@@ -270,6 +267,26 @@ class _Transaction:
         """See Statements.row."""
         row: Mapping[str, Any] | None = self.fetchone(*statement(element, self.parameter))
         return row
+
+
+def _ending(own: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a `close` that also ends the store's use, around one that releases connections."""
+
+    @wraps(own)
+    def close(self: Any) -> Any:
+        if self._releasing:  # by the `close` of a subclass, which calls that of its base
+            return own(self)
+        self._releasing, self._release = True, partial(own, self)
+        try:
+            return BaseConversationStore.close(self)
+        finally:
+            self._releasing = False
+
+    return close
+
+
+def _nothing() -> None:
+    """Release nothing: the subclass has no `close`."""
 
 
 def _called(hook: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -137,17 +137,20 @@ def test_the_host_of_the_url_tells_what_sleeps(path: str) -> None:
 
 
 def test_it_is_closed_once_and_refuses_calls_then(path: str) -> None:
+    """Its base's connections stay open, or are closed twice."""
     closed: list[str] = []
 
     class Counting(RawSQLite):
         def close(self) -> None:
-            closed.append("once")
+            closed.append("own")
             super().close()
 
     store = Counting(path)
+    assert not store.idle.empty()
     store.close()
     store.close()
-    assert closed == ["once"]
+    assert closed == ["own"]
+    assert store.idle.empty()
     with pytest.raises(PersistError, match="closed"):
         store.get_session("s")
 

@@ -134,3 +134,26 @@ def test_a_module_tells_where_it_is_from() -> None:
     assert "compat/modules.py" in repr(module)
     assert module.__name__ in sys.modules
     assert module.__doc__
+    assert not hasattr(module, "persistence")
+
+
+def test_the_core_package_finds_the_adapters(tmp_path: Path) -> None:
+    """`from praisonaiagents import db` imports praisonai.db.adapter."""
+    output, _ = run(
+        """
+import sys
+from praison_persist import PraisonAIDB, compat
+
+compat.install()
+from praisonaiagents import Agent, MemoryConfig, db
+
+with db(database_url=sys.argv[1]) as adapter:
+    assert isinstance(adapter, PraisonAIDB)
+    Agent(name="a", memory=MemoryConfig(db=adapter, session_id="s", backend="in_memory"))
+    adapter.on_user_message("s", "hi")
+with db.SQLiteDB(path=sys.argv[1]) as adapter:
+    print([message.content for message in adapter.get_messages("s")])
+""",
+        str(tmp_path / "x.db"),
+    )
+    assert output == "['hi']\n"

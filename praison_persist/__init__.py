@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from praison_persist.conversation.json_file import (
         JSONConversationStore as JSONConversationStore,
     )
+    from praison_persist.conversation.supabase import (
+        AsyncSupabaseConversationStore as AsyncSupabaseConversationStore,
+    )
+    from praison_persist.conversation.supabase import (
+        SupabaseConversationStore as SupabaseConversationStore,
+    )
     from praison_persist.errors import BackendError as BackendError
     from praison_persist.errors import ConfigurationError as ConfigurationError
     from praison_persist.errors import ConflictError as ConflictError
@@ -165,6 +171,17 @@ if TYPE_CHECKING:
     from praison_persist.protocols import Versioned as Versioned
     from praison_persist.registry import PluginRegistry as PluginRegistry
     from praison_persist.registry import StoreRegistry as StoreRegistry
+    from praison_persist.sessions.base import SessionStore as SessionStore
+    from praison_persist.sessions.defaults import (
+        get_default_session_store as get_default_session_store,
+    )
+    from praison_persist.sessions.defaults import (
+        get_hierarchical_session_store as get_hierarchical_session_store,
+    )
+    from praison_persist.sessions.encrypted import EncryptedSessionStore as EncryptedSessionStore
+    from praison_persist.sessions.encrypted import generate_session_key as generate_session_key
+    from praison_persist.sessions.files import DefaultSessionStore as DefaultSessionStore
+    from praison_persist.sessions.files import HierarchicalSessionStore as HierarchicalSessionStore
     from praison_persist.sql.named import (
         AsyncCockroachDBConversationStore as AsyncCockroachDBConversationStore,
     )
@@ -230,6 +247,7 @@ _NAMES = {
     ),
     "conversation.json_file": ("AsyncJSONConversationStore", "JSONConversationStore"),
     "configured_stores": ("create_stores_from_config",),
+    "conversation.supabase": ("AsyncSupabaseConversationStore", "SupabaseConversationStore"),
     "errors": (
         "BackendError",
         "ConfigurationError",
@@ -297,6 +315,10 @@ _NAMES = {
         "Versioned",
     ),
     "registry": ("PluginRegistry", "StoreRegistry"),
+    "sessions.base": ("SessionStore",),
+    "sessions.defaults": ("get_default_session_store", "get_hierarchical_session_store"),
+    "sessions.encrypted": ("EncryptedSessionStore", "generate_session_key"),
+    "sessions.files": ("DefaultSessionStore", "HierarchicalSessionStore"),
     "sql.named": (
         "AsyncCockroachDBConversationStore",
         "AsyncMySQLConversationStore",

@@ -31,6 +31,7 @@ _PROGRAMS = (
     "orchestrator.md",
     "plugins.md",
     "scaling.md",
+    "sessions.md",
     "state.md",
 )
 WITH_PROGRAMS = [*TRIED, *(ROOT / "docs" / name for name in _PROGRAMS)]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from praison_persist._environment import own_variable, variable_names
+from praison_persist.conversation import supabase_sql
+from praison_persist.conversation.supabase_names import DEFAULT_SCHEMA
 from praison_persist.errors import ConfigurationError
 from praison_persist.sql import migrate
 from praison_persist.sql.schema import DEFAULT_PREFIX
@@ -56,8 +58,14 @@ def _add(
     if name == "downgrade":
         parser.add_argument("--force", action="store_true", help="drop tables that hold rows")
     if name == "adopt":
-        parser.set_defaults(revision="head")
+        parser.set_defaults(revision="head", supabase=False)
         parser.add_argument("--yes", action="store_true", help="do it")
+    if name in ("upgrade", "sql"):
+        parser.add_argument(
+            "--supabase",
+            action="store_true",
+            help="with what Supabase's REST API needs to serve as a conversation store",
+        )
     if name == "sql":
         parser.add_argument(
             "--dialect", choices=migrate.OFFLINE_DIALECTS, help="instead of a --url"
@@ -74,8 +82,21 @@ def _url(arguments: argparse.Namespace) -> str:
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:
+    if arguments.supabase:
+        return _upgrade_supabase(arguments)
     where = {"table_prefix": arguments.table_prefix, "schema": arguments.schema}
     migrate.upgrade(_url(arguments), revision=arguments.revision, **where)
+    return _current(arguments)
+
+
+def _upgrade_supabase(arguments: argparse.Namespace) -> int:
+    if arguments.revision != "head":
+        raise ConfigurationError("--supabase is for the tables of the newest revision")
+    supabase_sql.install(
+        _url(arguments),
+        table_prefix=arguments.table_prefix,
+        schema=arguments.schema or DEFAULT_SCHEMA,
+    )
     return _current(arguments)
 
 
@@ -116,6 +137,14 @@ def _adopt(arguments: argparse.Namespace) -> int:
 
 
 def _sql(arguments: argparse.Namespace) -> int:
+    if arguments.supabase:
+        script = supabase_sql.setup_sql(
+            table_prefix=arguments.table_prefix,
+            schema=arguments.schema or DEFAULT_SCHEMA,
+            revision=arguments.revision,
+        )
+        _print(script.rstrip())
+        return 0
     script = migrate.offline_sql(
         url=None if arguments.dialect else _url(arguments),
         dialect=arguments.dialect,

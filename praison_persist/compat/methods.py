@@ -18,6 +18,7 @@ __all__ = [
     "Postgres",
     "SingleStoreVector",
     "SyncSQLite",
+    "WithSchema",
 ]
 
 
@@ -31,10 +32,15 @@ class _AsyncNames:
         return getattr(self, method)
 
 
-class SQL:
-    """A SQL store's tables."""
+class WithSchema:
+    """A store whose tables have a version."""
 
     SCHEMA_VERSION: ClassVar[str] = "1.0.0"
+
+
+class SQL(WithSchema):
+    """A SQL store's tables."""
+
     database: Any
 
     @property

@@ -96,11 +96,13 @@ ORIGINALS: Mapping[str, Original] = {
         f"{_CONVERSATION}.supabase:SupabaseConversationStore",
         ("url", "key", *_TABLES, *_RETRY),
         without={"auto_create_tables": False},  # its API cannot
+        methods=f"{_METHODS}:WithSchema",
     ),
     "SurrealDBConversationStore": Original(
         f"{_CONVERSATION}.surrealdb:SurrealDBConversationStore",
         ("url", "namespace", "database", "username", "password", *_TABLES),
         defaults={"database": "conversations"},
+        methods=f"{_METHODS}:WithSchema",
     ),
     # Knowledge.
     "CosmosDBVectorKnowledgeStore": Original(

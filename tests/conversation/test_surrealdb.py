@@ -232,9 +232,7 @@ class TestAgent:
 
 
 class TestNames:
-    @pytest.mark.parametrize(
-        "url", ["surrealkv://{}/data", "mem://", "SurrealKV://{}/data"]
-    )
+    @pytest.mark.parametrize("url", ["surrealkv://{}/data", "mem://", "SurrealKV://{}/data"])
     def test_a_url_means_it(self, url: str, tmp_path: Path) -> None:
         url = url.format(tmp_path)
         assert detect_backend(url) == "surrealdb"

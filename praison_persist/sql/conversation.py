@@ -145,7 +145,7 @@ def _select_sessions(t: Tables) -> sa.Select[Any]:
     return sa.select(*[t.sessions.c[name] for name in _SESSION_FIELDS])
 
 
-def _touched(t: Tables, now: float) -> sa.Case[Any]:
+def touched(t: Tables, now: float) -> sa.Case[Any]:
     """The later of `updated_at` and `now`: a clock that steps back makes no session older."""
     updated_at = t.sessions.c.updated_at
     return sa.case((updated_at > now, updated_at), else_=now)
@@ -172,7 +172,7 @@ def update_session(
         for name in ("user_id", "agent_id", "name", "state", "metadata")
     }
     found = connection.execute(
-        statement.values({**changed, "version": c.version + 1, "updated_at": _touched(t, now)})
+        statement.values({**changed, "version": c.version + 1, "updated_at": touched(t, now)})
     ).rowcount
     if not found and expected_version is None:
         # Whoever creates it from now on comes after this call.
@@ -327,7 +327,7 @@ def _count_up(connection: sa.Connection, t: Tables, session_id: str, by: int, no
     """Lock the session and reserve `by` numbers. Return the last one used before."""
     c = t.sessions.c
     key = c.session_id == session_id
-    last = advance(connection, t.sessions, key, c.last_seq, by, {"updated_at": _touched(t, now)})
+    last = advance(connection, t.sessions, key, c.last_seq, by, {"updated_at": touched(t, now)})
     if last is None:
         raise NotFoundError(f"There is no session {session_id!r}; create it before its messages")
     return last - by
@@ -444,18 +444,19 @@ def shown(
     if found:
         return found
     parts = views.current(connection, t, session_id)
-    return shown_in(connection, t, parts, *where, limit=limit, backward=backward)
+    return shown_in(connection, t, session_id, parts, *where, limit=limit, backward=backward)
 
 
 def shown_in(
     connection: sa.Connection,
     t: Tables,
+    session_id: str,
     parts: Sequence[views.Part],
     *where: sa.ColumnElement[bool],
     limit: int | None = None,
     backward: bool = False,
 ) -> list[ConversationMessage]:
-    """Return the messages of these parts, in order or from the last one backward."""
+    """Return the messages of these parts, in order or from the last one backward, as its own."""
     found: list[ConversationMessage] = []
     for part in reversed(parts) if backward else parts:
         if limit is not None and len(found) >= limit:
@@ -463,6 +464,8 @@ def shown_in(
         rest = None if limit is None else limit - len(found)
         where_part = (part.condition(t), *where)
         found += _rows(connection, t, *where_part, limit=rest, backward=backward)
+    for message in found:
+        message.session_id = session_id
     return found
 
 

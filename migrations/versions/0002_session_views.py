@@ -140,6 +140,8 @@ def _tables() -> list[sa.Table]:
     snapshots: list[sa.Column[Any]] = [
         sa.Column("snapshot_id", t.id(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("message_count", sa.BigInteger(), nullable=False),
+        sa.Column("last_compaction", t.json()),
         sa.Column("label", t.text()),
         sa.Column("metadata", t.json()),
         sa.Column("created_at", sa.Double(), nullable=False),
@@ -150,6 +152,7 @@ def _tables() -> list[sa.Table]:
         sa.Column("gateway_agent_id", t.id()),
         sa.Column("parent_id", t.id()),
         sa.Column("fork_seq", sa.BigInteger()),
+        sa.Column("archive_seq", sa.BigInteger()),
         sa.Column("is_shared", sa.SmallInteger(), nullable=False, server_default="0"),
         sa.Column("last_compaction", t.json()),
         sa.Column("extra", t.json()),

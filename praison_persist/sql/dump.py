@@ -215,7 +215,9 @@ def _check_range(row: dict[str, Any]) -> None:
 
 def _check_snapshot(row: dict[str, Any]) -> None:
     check_id(row["snapshot_id"], "snapshot.snapshot_id")
-    check_integer(row["seq"], "snapshot.seq", 0)
+    check_integer(row["seq"], "snapshot.seq", -1)
+    check_integer(row["message_count"], "snapshot.message_count", 0)
+    check_json(row.get("last_compaction"), "snapshot.last_compaction")
     check_text(row.get("label"), "snapshot.label")
     check_json(row.get("metadata"), "snapshot.metadata")
     check_time(row["created_at"], "snapshot.created_at")
@@ -224,6 +226,9 @@ def _check_snapshot(row: dict[str, Any]) -> None:
 def _check_details(row: dict[str, Any]) -> None:
     for name in ("agent_name", "gateway_session_id", "gateway_agent_id", "parent_id"):
         check_optional_id(row.get(name), f"details.{name}")
+    for name in ("fork_seq", "archive_seq"):
+        if row.get(name) is not None:
+            check_integer(row[name], f"details.{name}", 0)
     check_integer(row["is_shared"], "details.is_shared", 0)
     for name in ("last_compaction", "extra"):
         check_json(row.get(name), f"details.{name}")

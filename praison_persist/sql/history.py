@@ -11,16 +11,19 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from praison_persist._checks import check_id, check_integer, check_session, check_text, check_time
+from praison_persist._ids import new_id
 from praison_persist._json import check_json
 from praison_persist.errors import ConflictError, NotFoundError
 from praison_persist.models import ConversationMessage, ConversationSession
 from praison_persist.sql import views
-from praison_persist.sql.conversation import insert_session, shown_in, touched
+from praison_persist.sql.conversation import count, insert_session, shown_in, touched
 from praison_persist.sql.replica import about_session
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.statements import insert_new
 
 __all__ = [
+    "LINK",
+    "NOT_KNOWN",
     "Snapshot",
     "clear",
     "create_snapshot",
@@ -34,11 +37,23 @@ __all__ = [
 ]
 
 
+LINK = "link"  # in the details' `extra`: grows with the time at which a child got its parent
+NOT_KNOWN = -1
+
+
 class Snapshot(NamedTuple):
-    """A point of a session's history: all that it showed when its counter was at `seq`."""
+    """A point of a session's history: all that it showed when its counter was at `seq`.
+
+    Attributes:
+        seq: NOT_KNOWN: what it showed then is not known.
+        message_count: how many messages it showed.
+        last_compaction: the checkpoint that it had.
+    """
 
     snapshot_id: str
     seq: int
+    message_count: int
+    last_compaction: dict[str, Any] | None
     label: str | None
     metadata: dict[str, Any] | None
     created_at: float
@@ -85,7 +100,12 @@ def fork(
         .where(c.session_id == child.session_id)
         .values(last_seq=upto, view_seq=0)
     )
-    details = {"session_id": child.session_id, "parent_id": session_id, "fork_seq": upto}
+    details = {
+        "session_id": child.session_id,
+        "parent_id": session_id,
+        "fork_seq": upto,
+        "extra": {LINK: new_id()},
+    }
     connection.execute(insert_new(connection, t.details), details)
     return upto
 
@@ -159,36 +179,38 @@ def create_snapshot(
     connection: sa.Connection,
     t: Tables,
     session_id: str,
-    snapshot_id: str,
-    label: str | None,
-    metadata: dict[str, Any] | None,
-    now: float,
-) -> int:
-    """Name the present point of the session's history. Return its number.
+    snapshot: Snapshot,
+    *,
+    known: bool = True,
+) -> Snapshot:
+    """Name the present point of the session's history, and return it with its number and count.
+
+    Args:
+        connection: in a transaction that writes.
+        t: the tables.
+        session_id: the session.
+        snapshot: its `seq` and `message_count` are not looked at if `known`.
+        known: False: it is of another store, which did not know what it showed.
 
     Raises:
         NotFoundError: there is no such session.
     """
     check_id(session_id, "session_id")
-    check_id(snapshot_id, "snapshot_id")
-    check_text(label, "label")
-    check_json(metadata, "metadata")
+    check_id(snapshot.snapshot_id, "snapshot_id")
+    check_text(snapshot.label, "label")
+    check_json(snapshot.metadata, "metadata")
     c = t.sessions.c
     # Locked, so that no clear erases what the snapshot shows before the snapshot is seen.
     query = sa.select(c.last_seq).where(c.session_id == session_id).with_for_update()
     seq = connection.execute(query).scalar_one_or_none()
     if seq is None:
         raise _no_session(session_id)
-    row = {
-        "session_id": session_id,
-        "snapshot_id": snapshot_id,
-        "seq": seq,
-        "label": label,
-        "metadata": metadata,
-        "created_at": now,
-    }
+    if known:
+        shown = count(connection, t, session_id)
+        snapshot = snapshot._replace(seq=seq, message_count=shown)
+    row = {"session_id": session_id, **snapshot._asdict()}
     connection.execute(insert_new(connection, t.snapshots), row)
-    return int(seq)
+    return snapshot
 
 
 @about_session
@@ -197,9 +219,9 @@ def get_snapshots(connection: sa.Connection, t: Tables, session_id: str) -> list
     check_id(session_id, "session_id")
     c = t.snapshots.c
     query = (
-        sa.select(c.snapshot_id, c.seq, c.label, c.metadata, c.created_at)
+        sa.select(*(c[name] for name in Snapshot._fields))
         .where(c.session_id == session_id)
-        .order_by(c.seq, c.created_at, c.snapshot_id)
+        .order_by(c.created_at, c.seq, c.snapshot_id)
     )
     return [Snapshot(*row) for row in connection.execute(query)]
 
@@ -265,6 +287,8 @@ def clear(connection: sa.Connection, t: Tables, session_id: str, now: float) -> 
 def erase_history(connection: sa.Connection, t: Tables, session_id: str) -> int:
     """Delete the messages that neither the session, a snapshot of it nor another session shows.
 
+    Archived ones stay.
+
     Its older views go too: what it showed before is then told as far as it is left.
 
     Returns:
@@ -278,7 +302,8 @@ def erase_history(connection: sa.Connection, t: Tables, session_id: str) -> int:
     if session is None or session.view_seq is None:
         return 0
     views.holders(connection, t, session_id)
-    snapshots = [snapshot.seq for snapshot in get_snapshots(connection, t, session_id)]
+    found = get_snapshots(connection, t, session_id)
+    snapshots = [snapshot.seq for snapshot in found if snapshot.seq != NOT_KNOWN]
     now_shown = views.current(connection, t, session_id)
     kept = [*now_shown]
     used = {session.view_seq}
@@ -286,6 +311,10 @@ def erase_history(connection: sa.Connection, t: Tables, session_id: str) -> int:
         kept += views.as_of(connection, t, session_id, seq)
         at_seq = sa.select(sa.func.max(r.at_seq)).where(r.session_id == session_id, r.at_seq <= seq)
         used.add(connection.execute(at_seq).scalar_one_or_none() or 0)
+    archived = sa.select(t.details.c.archive_seq).where(t.details.c.session_id == session_id)
+    archive_seq = connection.execute(archived).scalar_one_or_none()
+    if archive_seq is not None:
+        kept.append(views.Part(session_id, 1, archive_seq))
     others = sa.select(r.source_id, r.first_seq, r.last_seq).where(
         r.source_id == session_id, r.session_id != session_id
     )
@@ -297,7 +326,9 @@ def erase_history(connection: sa.Connection, t: Tables, session_id: str) -> int:
         session_id,
         [part for part in kept + elsewhere if part.source_id == session_id],
     )
-    plain = not (snapshots or elsewhere) and all(p.source_id == session_id for p in now_shown)
+    plain = not (snapshots or elsewhere or archive_seq) and all(
+        p.source_id == session_id for p in now_shown
+    )
     if plain:
         connection.execute(sa.update(t.sessions).where(key).values(view_seq=None))
         used = set()

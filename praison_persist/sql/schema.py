@@ -310,6 +310,8 @@ def _snapshots(metadata: sa.MetaData, prefix: str, session: sa.ForeignKey) -> sa
         sa.Column("session_id", Identifier(), session, nullable=False),
         sa.Column("snapshot_id", Identifier(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("message_count", sa.BigInteger(), nullable=False),
+        sa.Column("last_compaction", JSONDocument()),
         sa.Column("label", LongText()),
         sa.Column("metadata", JSONDocument()),
         sa.Column("created_at", sa.Double(), nullable=False),
@@ -327,6 +329,8 @@ def _details(metadata: sa.MetaData, prefix: str, session: sa.ForeignKey) -> sa.T
         sa.Column("gateway_agent_id", Identifier()),
         sa.Column("parent_id", Identifier()),
         sa.Column("fork_seq", sa.BigInteger()),
+        # Up to it, messages of the session's own are archived: kept, and not shown.
+        sa.Column("archive_seq", sa.BigInteger()),
         sa.Column("is_shared", sa.SmallInteger(), nullable=False, server_default="0"),
         sa.Column("last_compaction", JSONDocument()),
         sa.Column("extra", JSONDocument()),

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -35,6 +36,11 @@ def write(store: ConversationStore, words: str, session_id: str = "s") -> list[C
 
 def fork(store: Views, parent: str, child: str, seq: int | None = None) -> int:
     return store.database.run(history.fork, parent, session(child), seq, 5.0)
+
+
+def snap(store: Views, session_id: str, name: str, at: float = 5.0, **more: Any) -> int:
+    new = history.Snapshot(name, 0, 0, None, more.get("label"), more.get("metadata"), at)
+    return store.database.run(history.create_snapshot, session_id, new).seq
 
 
 def rows(store: Views, session_id: str | None = None) -> int:
@@ -225,9 +231,9 @@ def test_messages_deleted_from_a_fork_stay_in_its_parent(store: Views) -> None:
 def test_a_revert_hides_and_is_undone_by_another(store: Views, other: ConversationStore) -> None:
     run = store.database.run
     write(store, "a b c")
-    seq = run(history.create_snapshot, "s", "snap", "label", {"k": [1]}, 5.0)
+    seq = snap(store, "s", "snap", label="label", metadata={"k": [1]})
     write(store, "d e")
-    later = run(history.create_snapshot, "s", "later", None, None, 6.0)
+    later = snap(store, "s", "later", 6.0)
     run(history.revert, "s", 2, 7.0)
     assert contents(other) == ["a", "b"]
     write(other, "f")
@@ -238,9 +244,9 @@ def test_a_revert_hides_and_is_undone_by_another(store: Views, other: Conversati
     assert contents(other) == ["a", "b", "c"]
     assert rows(store) == 6
     found = store.database.read(history.get_snapshots, "s")
-    assert [(s.snapshot_id, s.label, s.metadata, s.created_at) for s in found] == [
-        ("snap", "label", {"k": [1]}, 5.0),
-        ("later", None, None, 6.0),
+    assert found == [
+        ("snap", seq, 3, None, "label", {"k": [1]}, 5.0),
+        ("later", later, 5, None, None, None, 6.0),
     ]
 
 
@@ -277,7 +283,7 @@ def test_clearing_erases_what_nothing_else_shows(store: Views) -> None:
     write(store, "a b c d e f")
     fork(store, "s", "f", 2)
     run(history.revert, "s", 4, 5.0)
-    run(history.create_snapshot, "s", "snap", None, None, 6.0)
+    snap(store, "s", "snap")
     run(history.clear, "s", 7.0)
     assert contents(store) == []
     assert rows(store) == 4  # the snapshot shows them, two of them the fork
@@ -328,7 +334,7 @@ def test_a_dump_of_a_fork_is_whole_and_loads_back_exactly(store: Views) -> None:
     write(store, "a b c")
     fork(store, "s", "f", 2)
     write(store, "d e", "f")
-    store.database.run(history.create_snapshot, "f", "snap", "x", {}, 5.0)
+    snap(store, "f", "snap", label="x", metadata={})
     store.database.run(history.revert, "f", 3, 6.0)
     shown = store.get_messages("f")
     dump = store.dump_session("f")

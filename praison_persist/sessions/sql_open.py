@@ -186,10 +186,12 @@ class OpenRows(OpenSession):
 
     def drop_oldest(self, count: int) -> None:
         """See `OpenSession`. No store calls it: rows need not make room."""
+        del count
         raise UnsupportedError(_NO_ROOM)
 
     def roll_up(self, count: int, summary: SessionMessage, *, had_summary: bool) -> None:
         """See `OpenSession`. No store calls it: rows need not make room."""
+        del count, summary, had_summary
         raise UnsupportedError(_NO_ROOM)
 
     def take_snapshot(self, snapshot: SessionSnapshot) -> None:
@@ -268,22 +270,18 @@ class OpenRows(OpenSession):
     def _store_runtime_states(
         self, before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]
     ) -> None:
-        t = self._t.runtime_states
-        old = {
-            (runtime, turn): state for runtime in before for turn, state in before[runtime].items()
-        }
-        new = {
-            (runtime, turn): state for runtime in after for turn, state in after[runtime].items()
-        }
+        t, execute = self._t.runtime_states, self._connection.execute
+        old, new = _by_turn(before), _by_turn(after)
         for runtime, turn in old.keys() - new.keys():
-            self._connection.execute(
-                sa.delete(t).where(
-                    t.c.session_id == self._id, t.c.runtime_id == runtime, t.c.turn_id == turn
-                )
-            )
+            gone = sa.delete(t).where(t.c.session_id == self._id, t.c.runtime_id == runtime)
+            execute(gone.where(t.c.turn_id == turn))
         for (runtime, turn), state in new.items():
             if old.get((runtime, turn)) != state:
                 row = {"session_id": self._id, "runtime_id": runtime, "turn_id": turn}
-                self._connection.execute(
-                    insert_or_replace(self._connection, t), row | {"state": state}
-                )
+                execute(insert_or_replace(self._connection, t), row | {"state": state})
+
+
+def _by_turn(states: dict[str, dict[str, Any]]) -> dict[tuple[str, str], Any]:
+    return {
+        (runtime, turn): states[runtime][turn] for runtime in states for turn in states[runtime]
+    }

@@ -108,9 +108,8 @@ def children(connection: sa.Connection, t: Tables, session_id: str) -> list[str]
     """Return the sessions that have this one as their parent, oldest first."""
     d = t.details.c
     query = sa.select(d.session_id, d.extra).where(d.parent_id == session_id)
-    found = [
-        (str((extra or {}).get(history.LINK)), child) for child, extra in connection.execute(query)
-    ]
+    rows = connection.execute(query)
+    found = [(str((extra or {}).get(history.LINK)), child) for child, extra in rows]
     return [child for _, child in sorted(found)]
 
 

@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from praison_persist.models import ConversationSession as ConversationSession
     from praison_persist.models import KnowledgeCollection as KnowledgeCollection
     from praison_persist.models import KnowledgeDocument as KnowledgeDocument
+    from praison_persist.models import MessageHit as MessageHit
     from praison_persist.models import MessagePage as MessagePage
     from praison_persist.models import Run as Run
     from praison_persist.models import SessionPage as SessionPage
@@ -244,6 +245,7 @@ _NAMES = {
         "ConversationSession",
         "KnowledgeCollection",
         "KnowledgeDocument",
+        "MessageHit",
         "MessagePage",
         "Run",
         "SessionPage",

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from praison_persist._json import check_json
+from praison_persist._words import QUERY_MAX
 from praison_persist.errors import InvalidDataError
 from praison_persist.models import (
     ConversationMessage,
@@ -28,6 +29,7 @@ __all__ = [
     "check_page_limit",
     "check_run",
     "check_run_end",
+    "check_search",
     "check_seqs",
     "check_session",
     "check_span",
@@ -98,6 +100,35 @@ def check_page_limit(value: int) -> None:
         InvalidDataError: less than 1, None, or no whole number.
     """
     check_integer(value, "limit", 1)
+
+
+def check_search(
+    query: object,
+    session_id: object,
+    user_id: object,
+    agent_id: object,
+    role: object,
+    limit: object,
+) -> None:
+    """Refuse a search that could only be misunderstood; a filter that is None is none.
+
+    Raises:
+        InvalidDataError: names the argument, the value and what to do.
+    """
+    if not isinstance(query, str):
+        raise InvalidDataError(f"query must be a string, not {query!r}")
+    if len(query) > QUERY_MAX:
+        raise InvalidDataError(
+            f"query has {len(query)} characters, at most {QUERY_MAX} can be searched for: "
+            f"{query[:40]!r}…"
+        )
+    if session_id is not None:
+        check_id(session_id, "session_id")
+    check_optional_id(user_id, "user_id")
+    check_optional_id(agent_id, "agent_id")
+    if role is not None:
+        _check_word(role, "role", _ROLE_MAX)
+    check_integer(limit, "limit", 1)
 
 
 def check_seqs(values: Sequence[Any]) -> None:

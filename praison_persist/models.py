@@ -18,6 +18,7 @@ __all__ = [
     "ConversationSession",
     "KnowledgeCollection",
     "KnowledgeDocument",
+    "MessageHit",
     "MessagePage",
     "Run",
     "SessionPage",
@@ -99,6 +100,23 @@ class MessagePage:
 
     messages: list[ConversationMessage]
     next_cursor: str | None
+
+
+@dataclass(slots=True)
+class MessageHit:
+    """A message that a search found.
+
+    Attributes:
+        score: larger is better; comparable within one search only.
+        snippet: the part of the content around what was found, in one line; up to 160 characters
+            of it, and "…" where it is cut.
+    """
+
+    session_id: str
+    seq: int
+    message: ConversationMessage
+    score: float
+    snippet: str
 
 
 @dataclass(slots=True)

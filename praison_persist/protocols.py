@@ -29,6 +29,7 @@ from praison_persist.errors import (
 from praison_persist.models import (
     ConversationMessage,
     ConversationSession,
+    MessageHit,
     MessagePage,
     Run,
     SessionPage,
@@ -58,6 +59,7 @@ class Capability(Enum):
     CURSORS = "page_messages and page_sessions"
     EXPECTED_VERSION = "update_session(expected_version=…)"
     DUMP = "dump_session and load_session, atomically"
+    SEARCH = "search_messages"
 
 
 # Others may create and delete a session between two calls; nobody does so that often.
@@ -223,6 +225,30 @@ class ConversationStore(_Store, ABC):
         """
         self._unsupported(Capability.DUMP)
 
+    def search_messages(
+        self,
+        query: str,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        role: str | None = None,
+        limit: int = 20,
+    ) -> list[MessageHit]:
+        """Return up to `limit` messages whose content has all words of `query`, best first.
+
+        Words are runs of letters, digits and underscores, found as a whole; upper and lower case
+        are the same, accents count. Symbols such as emoji, and words of scripts without spaces and
+        of Korean, are found anywhere. All else in a query separates words and has no meaning; a
+        query without words finds nothing. Hits of one score come newest first. A filter that is
+        None does not limit.
+
+        Raises:
+            InvalidDataError: `query` is no string or longer than 1,000 characters, `limit` is below
+                1, or a filter cannot be an id or a role.
+        """
+        self._unsupported(Capability.SEARCH)
+
     def __enter__(self) -> Self:
         return self
 
@@ -350,6 +376,19 @@ class AsyncConversationStore(_Store, ABC):
     async def load_session(self, dump: dict[str, Any]) -> str:
         """See `ConversationStore.load_session`."""
         self._unsupported(Capability.DUMP)
+
+    async def search_messages(
+        self,
+        query: str,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        role: str | None = None,
+        limit: int = 20,
+    ) -> list[MessageHit]:
+        """See `ConversationStore.search_messages`."""
+        self._unsupported(Capability.SEARCH)
 
     async def __aenter__(self) -> Self:
         return self

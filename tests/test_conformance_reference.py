@@ -10,6 +10,7 @@ import pytest
 from praison_persist.models import (
     ConversationMessage,
     ConversationSession,
+    MessageHit,
     MessagePage,
     SessionPage,
 )
@@ -63,6 +64,18 @@ class _Plain(ReferenceConversationStore):
         cursor: str | None = None,
     ) -> SessionPage:
         self._unsupported(Capability.CURSORS)
+
+    def search_messages(
+        self,
+        query: str,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        role: str | None = None,
+        limit: int = 20,
+    ) -> list[MessageHit]:
+        self._unsupported(Capability.SEARCH)
 
     def dump_session(self, session_id: str) -> dict[str, Any] | None:
         self._unsupported(Capability.DUMP)

@@ -41,6 +41,7 @@ from praison_persist.sql.schema import Tables
 from praison_persist.sql.statements import Unchanged, advance, insert_new
 
 __all__ = [
+    "MESSAGE_FIELDS",
     "add_messages",
     "count",
     "create_session",
@@ -72,7 +73,7 @@ _SESSION_FIELDS = (
     "updated_at",
     "version",
 )
-_MESSAGE_FIELDS = (
+MESSAGE_FIELDS = (
     "id",
     "session_id",
     "role",
@@ -346,7 +347,7 @@ def _insert_messages(
     connection: sa.Connection, t: Tables, messages: Sequence[ConversationMessage]
 ) -> int:
     """Insert those whose id is new. Return how many were inserted."""
-    rows = [{name: getattr(message, name) for name in _MESSAGE_FIELDS} for message in messages]
+    rows = [{name: getattr(message, name) for name in MESSAGE_FIELDS} for message in messages]
     statement = insert_new(connection, t.messages)
     if len(rows) == 1:
         return connection.execute(statement, rows[0]).rowcount
@@ -408,7 +409,7 @@ def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _select_messages(t: Tables, *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return sa.select(*[t.messages.c[name] for name in _MESSAGE_FIELDS]).where(*where)
+    return sa.select(*[t.messages.c[name] for name in MESSAGE_FIELDS]).where(*where)
 
 
 def _rows(

@@ -41,6 +41,7 @@ from praison_persist.sql.revision import (
     unadoptable,
 )
 from praison_persist.sql.schema import DEFAULT_PREFIX, Tables, tables
+from praison_persist.sql.search_names import is_search_name
 from praison_persist.sql.url import Target, parse_url
 
 if TYPE_CHECKING:
@@ -363,6 +364,8 @@ def environment(ours: Tables) -> dict[str, Any]:
     def include_name(name: str | None, type_: str, _parents: Any) -> bool:
         if type_ == "schema":
             return name == ours.schema
+        if type_ == "index":
+            return not is_search_name(ours, name)
         return type_ != "table" or name in names
 
     return {

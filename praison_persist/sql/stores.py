@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from sqlalchemy.engine import URL
 from praison_persist.models import (
     ConversationMessage,
     ConversationSession,
+    MessageHit,
     MessagePage,
     Run,
     SessionPage,
@@ -32,6 +34,13 @@ from praison_persist.sql import dump as dump_ops
 from praison_persist.sql import runs as run_ops
 from praison_persist.sql.database import AsyncDatabase, Database, OffloadedDatabase, open_async
 from praison_persist.sql.options import SQLOptions
+from praison_persist.sql.search import MessageSearch, search_messages
+from praison_persist.sql.search_index import (
+    change_alone,
+    create_search_index,
+    drop_search_index,
+    has_search_index,
+)
 from praison_persist.sql.url import parse_url
 
 __all__ = [
@@ -171,6 +180,50 @@ class SQLConversationStore(ConversationStore):
     def count(self, session_id: str) -> int:
         """See `ConversationStore.count`."""
         return self._db.read(ops.count, session_id)
+
+    def search_messages(
+        self,
+        query: str,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        role: str | None = None,
+        limit: int = 20,
+    ) -> list[MessageHit]:
+        """See `ConversationStore.search_messages`."""
+        search = MessageSearch(query, session_id, user_id, agent_id, role, limit)
+        return self._db.read(search_messages, search)
+
+    def create_search_index(self) -> None:
+        """Make `search_messages` faster, once for all stores of these tables; see docs/search.md.
+
+        What is stored is indexed, and what is added later. Where the index is, nothing happens;
+        of several processes one makes it. Each append costs more from then on.
+
+        Raises:
+            UnsupportedError: there is none for this database.
+            UnavailableError: it could not be had alone in time.
+        """
+        self.connect()
+        if self._db.target.memory:
+            self._db.run(create_search_index)
+        else:
+            change_alone(self._db.target, self._db.tables, create_search_index)
+            self._db.sync()
+
+    def drop_search_index(self) -> None:
+        """Remove the index, if it is there. `search_messages` goes on without."""
+        self.connect()
+        if self._db.target.memory:
+            self._db.run(drop_search_index)
+        else:
+            change_alone(self._db.target, self._db.tables, drop_search_index)
+            self._db.sync()
+
+    def has_search_index(self) -> bool:
+        """Return whether the index is there. It does not say that each query uses it."""
+        return self._db.read(has_search_index)
 
     def dump_session(self, session_id: str) -> dict[str, Any] | None:
         """See `ConversationStore.dump_session`."""
@@ -321,6 +374,48 @@ class AsyncSQLConversationStore(AsyncConversationStore):
     async def count(self, session_id: str) -> int:
         """See `ConversationStore.count`."""
         return await self._db.read(ops.count, session_id)
+
+    async def search_messages(
+        self,
+        query: str,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        role: str | None = None,
+        limit: int = 20,
+    ) -> list[MessageHit]:
+        """See `ConversationStore.search_messages`."""
+        search = MessageSearch(query, session_id, user_id, agent_id, role, limit)
+        return await self._db.read(search_messages, search)
+
+    async def create_search_index(self) -> None:
+        """See `SQLConversationStore.create_search_index`."""
+        await self.connect()
+        if self._db.target.memory:
+            await self._db.run(create_search_index)
+        else:
+            # In a thread: its lock must not be waited for on the event loop.
+            await asyncio.to_thread(
+                change_alone, self._db.target, self._db.tables, create_search_index
+            )
+            await self._db.sync()
+
+    async def drop_search_index(self) -> None:
+        """See `SQLConversationStore.drop_search_index`."""
+        await self.connect()
+        if self._db.target.memory:
+            await self._db.run(drop_search_index)
+        else:
+            # In a thread: its lock must not be waited for on the event loop.
+            await asyncio.to_thread(
+                change_alone, self._db.target, self._db.tables, drop_search_index
+            )
+            await self._db.sync()
+
+    async def has_search_index(self) -> bool:
+        """See `SQLConversationStore.has_search_index`."""
+        return await self._db.read(has_search_index)
 
     async def dump_session(self, session_id: str) -> dict[str, Any] | None:
         """See `ConversationStore.dump_session`."""

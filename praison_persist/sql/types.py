@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
@@ -16,13 +16,13 @@ from sqlalchemy.types import TypeEngine
 
 from praison_persist import _json
 
-__all__ = ["ID_MAX", "Identifier", "JSONDocument", "LongText", "PackedVector"]
+__all__ = ["ESCAPED", "ID_MAX", "Identifier", "JSONDocument", "LongText", "PackedVector"]
 
 ID_MAX = 255  # characters; utf8mb4 ids of two columns stay below InnoDB's 3072-byte key limit
 
 # A text that a database cannot hold is kept as JSON behind this mark: PostgreSQL's text has no NUL
 # ("Character Types", last paragraph), and no UTF-8 column has lone surrogates.
-_ESCAPED = "\x01json:"
+ESCAPED: Final = "\x01json:"
 _NEEDS_ESCAPE = re.compile("[\x00\ud800-\udfff]")
 
 _MYSQL_FAMILY = ("mysql", "mariadb", "singlestoredb")
@@ -48,14 +48,14 @@ class LongText(sa.types.TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the type's interface
         """Escape what no database could hold."""
-        if value is not None and (_NEEDS_ESCAPE.search(value) or value.startswith(_ESCAPED)):
-            return _ESCAPED + _json.dumps(value)
+        if value is not None and (_NEEDS_ESCAPE.search(value) or value.startswith(ESCAPED)):
+            return ESCAPED + _json.dumps(value)
         return value
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the type's interface
         """Undo `process_bind_param`."""
-        if value is not None and value.startswith(_ESCAPED):
-            text: str = _json.loads(value[len(_ESCAPED) :])
+        if value is not None and value.startswith(ESCAPED):
+            text: str = _json.loads(value[len(ESCAPED) :])
             return text
         return value
 

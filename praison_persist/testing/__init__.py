@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
             "pages",
             "races",
             "runs",
+            "search",
             "sessions",
             "state_contract",
             "state_expiry",

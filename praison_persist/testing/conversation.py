@@ -20,6 +20,7 @@ from praison_persist.testing.machine import agrees_with_reference
 from praison_persist.testing.messages import BatchContract, MessageContract
 from praison_persist.testing.pages import PageContract
 from praison_persist.testing.races import CloseContract, RaceContract
+from praison_persist.testing.search import SearchContract
 from praison_persist.testing.sessions import SessionContract
 from praison_persist.testing.values import ValueContract
 
@@ -33,6 +34,7 @@ class ConversationStoreContract(
     ValueContract,
     PageContract,
     DumpContract,
+    SearchContract,
     RaceContract,
     CloseContract,
 ):

@@ -22,10 +22,12 @@ from praison_persist._checks import (
     check_message,
     check_optional_id,
     check_page_limit,
+    check_search,
     check_seqs,
     check_session,
     check_time,
 )
+from praison_persist._words import snippet, terms_of
 from praison_persist.errors import (
     ConflictError,
     InvalidDataError,
@@ -35,6 +37,7 @@ from praison_persist.errors import (
 from praison_persist.models import (
     ConversationMessage,
     ConversationSession,
+    MessageHit,
     MessagePage,
     SessionPage,
 )
@@ -264,6 +267,32 @@ class ReferenceConversationStore(ConversationStore):
             named = set(message_ids or ())
             conversation.messages = [message for message in kept if message.id not in named]
             return count - len(conversation.messages)
+
+    def search_messages(
+        self,
+        query: str,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        role: str | None = None,
+        limit: int = 20,
+    ) -> list[MessageHit]:
+        """See `ConversationStore.search_messages`. The score is how often the terms occur."""
+        check_search(query, session_id, user_id, agent_id, role, limit)
+        terms = terms_of(query)
+        sessions = {session.session_id for session in self._matching(user_id, agent_id)}
+        hits: list[MessageHit] = []
+        with self._opened() as conversations:
+            for key in sessions & ({session_id} if session_id is not None else sessions):
+                for message in conversations[key].messages:
+                    text = message.content or ""
+                    score = float(terms.count(text))
+                    if score and role in (None, message.role):
+                        own, found = deepcopy(message), snippet(text, terms)
+                        hits.append(MessageHit(key, own.seq or 0, own, score, found))
+        hits.sort(key=lambda hit: (hit.score, hit.message.created_at, hit.seq), reverse=True)
+        return hits[:limit]
 
     def dump_session(self, session_id: str) -> dict[str, Any] | None:
         """See `ConversationStore.dump_session`."""

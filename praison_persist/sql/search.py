@@ -19,6 +19,7 @@ from praison_persist.sql.conversation import MESSAGE_FIELDS
 from praison_persist.sql.replica import about_all
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.search_index import index_of
+from praison_persist.sql.search_shown import session_that_shows, shown, shown_in
 from praison_persist.sql.types import ESCAPED
 
 __all__ = ["MessageSearch", "Visible", "search_messages", "search_statement"]
@@ -66,15 +67,23 @@ def search_messages(
     if not terms:
         return []
     hits: list[MessageHit] = []
-    query = search_statement(connection, t, search, visible)
+    query = search_statement(connection, t, search, visible).where(_shown(connection, t, search))
     for message, score in _candidates(connection, query):
         text = message.content or ""
         if terms.count(text):
             found = snippet(text, terms)
+            message.session_id = search.session_id or session_that_shows(
+                connection, t, message.session_id, message.seq or 0
+            )
             hits.append(MessageHit(message.session_id, message.seq or 0, message, score, found))
             if len(hits) == search.limit:
                 break
     return hits
+
+
+def _shown(connection: sa.Connection, t: Tables, search: MessageSearch) -> sa.ColumnElement[bool]:
+    """Return a condition on messages: a session shows it, or that of the search does."""
+    return shown(t) if search.session_id is None else shown_in(connection, t, search.session_id)
 
 
 def _candidates(
@@ -109,7 +118,6 @@ def search_statement(
     if search.user_id is not None or search.agent_id is not None:
         rows = rows.join(t.sessions, t.sessions.c.session_id == c.session_id)
     filters = {
-        c.session_id: search.session_id,
         c.role: search.role,
         t.sessions.c.user_id: search.user_id,
         t.sessions.c.agent_id: search.agent_id,

@@ -142,7 +142,7 @@ def insert_view(
     connection.execute(sa.insert(t.ranges), rows)
 
 
-def within(t: Tables, holder: sa.ColumnElement[bool], source_id: str) -> sa.Exists:
+def within(t: Tables, holder: sa.ColumnElement[bool], source_id: Any) -> sa.Exists:
     """Return a condition: a range that `holder` is true of shows the message of `source_id`."""
     r, m = t.ranges.c, t.messages.c
     return sa.exists().where(

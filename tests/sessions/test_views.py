@@ -423,3 +423,32 @@ def test_forking_while_the_parent_is_deleted_loses_nothing(
                 assert contents(other, f"f{turn}-{index}") == ["a", "b", "c"]
                 assert contents(other, f"g{turn}-{index}") == ["a", "b", "c"]
         store.create_session(ConversationSession(session_id="s"))
+
+
+def test_a_search_finds_what_is_shown_where_it_is_shown(
+    store: Views, other: ConversationStore
+) -> None:
+    def found(query: str, session_id: str | None = None) -> list[tuple[str, int]]:
+        answers = []
+        for one in (store, other):
+            hits = one.search_messages(query, session_id=session_id)
+            answers.append(sorted((hit.session_id, hit.seq) for hit in hits))
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    write(store, "apple pear plum")
+    fork(store, "s", "f", 2)
+    write(store, "apple", "f")
+    store.database.run(history.revert, "s", 1, 5.0)
+    assert found("apple") == [("f", 3), ("s", 1)]
+    assert found("apple", "f") == [("f", 1), ("f", 3)]
+    assert found("pear") == [("f", 2)]  # hidden in its own session
+    assert found("pear", "s") == []
+    assert found("pear", "f") == [("f", 2)]
+    assert found("plum") == []
+    store.create_search_index()
+    assert found("apple") == [("f", 3), ("s", 1)]
+    assert found("pear", "f") == [("f", 2)]
+    store.delete_session("s")
+    assert found("apple") == [("f", 1), ("f", 3)]
+    store.drop_search_index()

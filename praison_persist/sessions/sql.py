@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy.engine import URL
@@ -27,7 +28,9 @@ from praison_persist.sessions.messages import (
 from praison_persist.sessions.mirror import SessionMirror
 from praison_persist.sessions.models import ExtendedSessionData
 from praison_persist.sessions.primitives import Change, SessionFilter, SessionView
+from praison_persist.sessions.reports import ImportReport
 from praison_persist.sessions.retention import DEFAULT_MAX_MESSAGES, KEEP_ALL
+from praison_persist.sessions.sql_import import import_folder
 from praison_persist.sessions.sql_rows import message_of, row_of
 from praison_persist.sql import conversation, history
 from praison_persist.sql.database import Database
@@ -141,6 +144,25 @@ class SQLSessionStore(SessionStore):
         """
         check_id(session_id, "session_id")
         return self._db.run(history.erase_history, session_id)
+
+    def import_json(self, folder: str | os.PathLike[str]) -> ImportReport:
+        """Store the sessions of a folder of JSON files, those that are not stored yet.
+
+        The files are those of DefaultSessionStore and HierarchicalSessionStore, ours and those of
+        praisonaiagents, or of praisonai's `json` conversation store; they are not changed. Each may
+        be of any size: its messages are read and stored in batches. Only one that has snapshots is
+        read as a whole. An import that was interrupted is continued by the next one; one that
+        was complete changes nothing.
+
+        Returns:
+            How many sessions were stored, and why others are not. A link to a parent that is
+            stored neither before nor now is dropped.
+
+        Raises:
+            NotFoundError: there is no such folder.
+            UnavailableError: the database is gone. What was stored stays.
+        """
+        return import_folder(self._db, Path(folder), self._clock())
 
     # Reads that look at no more than they return
 

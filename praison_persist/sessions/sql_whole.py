@@ -179,11 +179,26 @@ def fork(
 
 
 def put(
-    connection: sa.Connection, t: Tables, session: ExtendedSessionData, overwrite: bool, now: float
+    connection: sa.Connection,
+    t: Tables,
+    session: ExtendedSessionData,
+    overwrite: bool,
+    now: float,
+    *,
+    makes_parent: bool = True,
 ) -> None:
-    """Store a whole session as it is; see `SessionPrimitives._put`."""
+    """Store a whole session as it is; see `SessionPrimitives._put`.
+
+    Args:
+        connection: in a transaction that writes.
+        t: the tables.
+        session: as said.
+        overwrite: in the place of one that is there.
+        now: in seconds since the epoch.
+        makes_parent: create its parent if that is not stored.
+    """
     session_id = session.session_id
-    if session.parent_id is not None:
+    if makes_parent and session.parent_id is not None:
         parent = ConversationSession(session_id=session.parent_id, created_at=now, updated_at=now)
         conversation.insert_session(connection, t, parent)
     new = new_session(session, now)

@@ -124,7 +124,8 @@ def test_pages_run_across_the_fork_both_ways(store: Views, other: ConversationSt
     write(store, "d e", "f")
     for one in (store, other):
         for backward in (False, True):
-            found, cursor = [], None
+            found: list[str | None] = []
+            cursor: str | None = None
             while True:
                 page = one.page_messages("f", limit=1, cursor=cursor, backward=backward)
                 words = [m.content for m in page.messages]
@@ -357,12 +358,13 @@ def test_a_dump_with_a_view_that_is_none_is_refused(store: Views) -> None:
     dump = store.dump_session("s")
     assert dump is not None
     store.delete_session("s")
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"ranges": []},
         {"ranges": [{}]},
         {"session": dump["session"] | {"view_seq": "x"}},
         {"ranges": [dump["ranges"][0] | {"first_seq": "x"}]},
-    ):
+    )
+    for change in changes:
         with pytest.raises(InvalidDataError):
             store.load_session(dump | change)
     assert store.get_session("s") is None

@@ -143,6 +143,17 @@ if TYPE_CHECKING:
     from praison_persist.protocols import Versioned as Versioned
     from praison_persist.registry import PluginRegistry as PluginRegistry
     from praison_persist.registry import StoreRegistry as StoreRegistry
+    from praison_persist.sessions.base import SessionStore as SessionStore
+    from praison_persist.sessions.defaults import (
+        get_default_session_store as get_default_session_store,
+    )
+    from praison_persist.sessions.defaults import (
+        get_hierarchical_session_store as get_hierarchical_session_store,
+    )
+    from praison_persist.sessions.encrypted import EncryptedSessionStore as EncryptedSessionStore
+    from praison_persist.sessions.encrypted import generate_session_key as generate_session_key
+    from praison_persist.sessions.files import DefaultSessionStore as DefaultSessionStore
+    from praison_persist.sessions.files import HierarchicalSessionStore as HierarchicalSessionStore
     from praison_persist.sql.named import (
         AsyncCockroachDBConversationStore as AsyncCockroachDBConversationStore,
     )
@@ -267,6 +278,10 @@ _NAMES = {
         "Versioned",
     ),
     "registry": ("PluginRegistry", "StoreRegistry"),
+    "sessions.base": ("SessionStore",),
+    "sessions.defaults": ("get_default_session_store", "get_hierarchical_session_store"),
+    "sessions.encrypted": ("EncryptedSessionStore", "generate_session_key"),
+    "sessions.files": ("DefaultSessionStore", "HierarchicalSessionStore"),
     "sql.named": (
         "AsyncCockroachDBConversationStore",
         "AsyncMySQLConversationStore",

@@ -10,7 +10,7 @@ __all__ = ["count_of", "dict_of", "dicts_of", "number_of", "text_of"]
 
 
 def dict_of(value: object) -> dict[str, Any]:
-    return deepcopy(value) if isinstance(value, dict) else {}
+    return deepcopy(value) if isinstance(value, dict) and value else {}
 
 
 def text_of(value: object) -> str | None:

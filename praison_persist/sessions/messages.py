@@ -50,7 +50,7 @@ class SessionMessage:
             "role": self.role,
             "content": content if isinstance(content, str) else deepcopy(content),
             "timestamp": self.timestamp,
-            "metadata": deepcopy(self.metadata),
+            "metadata": deepcopy(self.metadata) if self.metadata else {},  # mostly empty
         }
         return data | self._tools()
 
@@ -58,6 +58,8 @@ class SessionMessage:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Build from a dict as `to_dict` makes it."""
         content, calls = data.get("content", ""), data.get("tool_calls")
+        if isinstance(calls, str):  # encrypted by praisonaiagents
+            calls = [calls]
         if content is not None and not isinstance(content, str | list):
             content = str(content)
         return cls(

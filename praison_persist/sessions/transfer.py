@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,7 +97,10 @@ class TransferMethods(SessionPrimitives):
                 report.skip(session.session_id, "already exists (use overwrite)")
             else:
                 sessions[session.session_id] = session
-        for session in self._parents_first(sessions):
+        self._drop_dangling(sessions)
+        left = dict.fromkeys(sessions)
+        for session in _parents_first(sessions):
+            del left[session.session_id]
             try:
                 self._put(session, overwrite=overwrite)
             except ConflictError:  # another writer came first
@@ -105,6 +109,8 @@ class TransferMethods(SessionPrimitives):
                 report.skip(session.session_id, f"write failed: {error}")
             else:
                 report.imported += 1
+        for session_id in left:
+            report.skip(session_id, "is among its own ancestors")
         return report
 
     def import_session(self, data: dict[str, Any], new_session_id: str | None = None) -> str:
@@ -143,23 +149,28 @@ class TransferMethods(SessionPrimitives):
         view.session.children_ids = self._children(session_id)
         return view.session
 
-    def _parents_first(
-        self, sessions: dict[str, ExtendedSessionData]
-    ) -> Iterator[ExtendedSessionData]:
-        """Yield sessions to store, each parent's children in the order in which it lists them."""
+    def _drop_dangling(self, sessions: dict[str, ExtendedSessionData]) -> None:
+        """Make those roots whose parent is neither among the sessions nor stored."""
         for session in sessions.values():
             parent = session.parent_id
-            if parent is None or parent in sessions:
-                continue
-            if self._read(parent, last=0) is None:
+            if parent and parent not in sessions and self._read(parent, last=0) is None:
                 session.parent_id = session.forked_from_message_id = None
-        order = {
-            child: place
-            for session in sessions.values()
-            for place, child in enumerate(session.children_ids)
-        }
-        listed = sorted(sessions.values(), key=lambda session: order.get(session.session_id, -1))
-        yield from listed
+
+
+def _parents_first(sessions: dict[str, ExtendedSessionData]) -> Iterator[ExtendedSessionData]:
+    """Yield sessions, the children of each in its order; those among their own ancestors never."""
+    children: dict[str, list[str]] = {}
+    for session in sessions.values():
+        if session.parent_id in sessions:
+            children.setdefault(session.parent_id, []).append(session.session_id)
+    waiting = deque(s for s in sessions.values() if s.parent_id not in sessions)
+    while waiting:
+        session = waiting.popleft()
+        yield session
+        place = {child: number for number, child in enumerate(session.children_ids)}
+        mine = children.get(session.session_id, [])
+        mine.sort(key=lambda child: place.get(child, len(place)))
+        waiting.extend(sessions[child] for child in mine)
 
 
 def _payload(sessions: list[ExtendedSessionData]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from praison_persist.errors import UnsupportedError
 from praison_persist.models import ConversationMessage, ConversationSession
@@ -240,9 +241,9 @@ class TestPostgreSQL(PostgreSQL, _Index):
         def plan(connection: sa.Connection, t: Tables) -> str:
             def explain(*arguments: Any) -> tuple[str, Any]:
                 text, parameters = arguments[2:4]
-                return (f"EXPLAIN {text}" if "ts_rank_cd" in text else text), parameters
+                return (f"EXPLAIN {text}" if "plainto_tsquery" in text else text), parameters
 
-            sa.event.listen(connection, "before_cursor_execute", explain, retval=True)
+            event.listen(connection, "before_cursor_execute", explain, retval=True)
             query = search_statement(connection, t, MessageSearch("n1234"))
             return "\n".join(row[0] for row in connection.execute(query))
 

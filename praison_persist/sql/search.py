@@ -110,7 +110,9 @@ def search_statement(
     c, terms = t.messages.c, terms_of(search.query)
     index = index_of(connection)
     narrowed = None if index is None else index.narrow(connection, t, terms.words)
-    score = _occurrences(c.content, terms) if narrowed is None else narrowed.score
+    score = None if narrowed is None else narrowed.score
+    if score is None:
+        score = _occurrences(c.content, terms)
     rows: sa.FromClause = t.messages if narrowed is None else narrowed.rows
     where = [_may_match(c.content, terms)]
     if narrowed is not None:

@@ -20,12 +20,12 @@ class Narrowed:
     Attributes:
         rows: the messages, joined with what the index needs.
         condition: holds for each message that has all words, and for some others.
-        score: larger is better.
+        score: larger is better; None: how often the words occur.
     """
 
     rows: sa.FromClause
     condition: sa.ColumnElement[bool]
-    score: sa.ColumnElement[Any]
+    score: sa.ColumnElement[Any] | None
 
 
 # Words that a message has to have, folded -> how to find those that may; None: not through the

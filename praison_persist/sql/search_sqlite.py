@@ -22,6 +22,24 @@ __all__ = ["create", "drop", "exists", "narrow"]
 _PLAIN: Final = "praisonplain"
 
 
+# FTS5 takes what is newer than its tables for letters (Unicode 6.1; fts5_unicode2.c). These are not:
+# signs, punctuation and symbols of the first plane, and of the second most emoji. In hexadecimal.
+_LATER: Final = (
+    "58D-58E 605 61C-61D 7FE-7FF 888 890-891 8E2 9FD A76 C77 C84 D4F 1ABE 1B7D-1B7E 2066-2069 "
+    "20BA-20C0 218A-218B 23F4-23FF 2700 2B4D-2B4F 2B5A-2BFF 2E3C-2E5D 32FF A8FC AB5B "
+    "AB6A-AB6B FBC2 FD40-FD4F FDCF FDFE-FDFF 1D800-1DAAF 1F000-1FBEF"
+)
+
+
+def _separators() -> str:
+    ranges = (part.partition("-")[::2] for part in _LATER.split())
+    return "".join(
+        chr(code)
+        for first, last in ranges
+        for code in range(int(first, 16), int(last or first, 16) + 1)
+    )
+
+
 # DDL as text: SQLAlchemy has neither virtual tables nor triggers. All names are quoted by it.
 # sqlite.org/fts5.html, "Contentless Tables" and "The 'delete' Command": what is deleted has to be
 # named with the text that was inserted.
@@ -49,7 +67,8 @@ _CREATE: Final = (
     """,
     """
     CREATE VIRTUAL TABLE %(words)s USING fts5 (
-        content, content='', tokenize="unicode61 remove_diacritics 0 categories 'L* N*'"
+        content, content='',
+        tokenize="unicode61 remove_diacritics 0 categories 'L* N*' separators '%(separators)s'"
     )
     """,
     "INSERT INTO %(rows)s (session_id, seq) SELECT session_id, seq FROM %(messages)s",
@@ -84,9 +103,10 @@ def _execute(connection: sa.Connection, t: Tables, statements: Sequence[str]) ->
     }
     parts = {key: quote(name) for key, name in names.items()}
     parts |= {f"text_{row}": _TEXT.format(row=row, plain=_PLAIN) for row in ("new", "old", "m")}
+    parts["separators"] = _separators()
     parts |= {"add": _ADD % parts, "remove": _REMOVE % parts}
     for statement in statements:
-        connection.execute(sa.DDL(statement, context=parts))
+        connection.execute(sa.DDL(statement, context=parts))  # type: ignore[no-untyped-call]  # theirs
 
 
 def create(connection: sa.Connection, t: Tables) -> None:
@@ -117,7 +137,7 @@ def drop(connection: sa.Connection, t: Tables) -> None:
 def exists(connection: sa.Connection, t: Tables) -> bool:
     """Return whether the tables and all their triggers are there."""
     names = [search_name(t, part) for part in _PARTS]
-    return connection.execute(_COUNT, {"names": names}).scalar_one() == len(names)
+    return bool(connection.execute(_COUNT, {"names": names}).scalar_one() == len(names))
 
 
 def narrow(connection: sa.Connection, t: Tables, words: Sequence[str]) -> Narrowed | None:

@@ -154,8 +154,8 @@ def fork(
         seq = history.seq_at_index(connection, t, session_id, count - 1) if count else 0
         if seq is None:
             raise InvalidDataError(
-                f"session {session_id!r} has {conversation.count(connection, t, session_id)} "
-                f"messages: there is none at index {count - 1} to fork from"
+                f"from_message_index {count - 1} is behind the last message of session "
+                f"{session_id!r}, which has {conversation.count(connection, t, session_id)}"
             )
     child = ConversationSession(
         session_id=new.session_id, **session_row(new), created_at=now, updated_at=now

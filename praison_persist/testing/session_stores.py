@@ -9,7 +9,7 @@ A backend's test file is one class with one fixture:
 
 `open_sessions` returns a function that opens a store with the options of `SessionStore`; each call
 opens the same data, which is empty at the beginning of a test. A store that cannot search joins
-`SessionKeepingContract`; one that keeps all messages, and has no `retention`, `SessionHistoryContract`.
+`SessionKeepingContract`.
 """
 
 from __future__ import annotations
@@ -32,22 +32,12 @@ from praison_persist.testing.session_races import (
     SessionRaceContract,
 )
 from praison_persist.testing.session_trees import SnapshotContract, TreeContract
-from praison_persist.testing.session_turns import (
-    RetentionContract,
-    TurnContract,
-    WindowContract,
-)
+from praison_persist.testing.session_turns import TurnContract, WindowContract
 
-__all__ = [
-    "OpenSessions",
-    "SessionContract",
-    "SessionHistoryContract",
-    "SessionKeepingContract",
-    "SessionStoreContract",
-]
+__all__ = ["OpenSessions", "SessionContract", "SessionKeepingContract", "SessionStoreContract"]
 
 
-class SessionHistoryContract(
+class SessionKeepingContract(
     TurnContract,
     WindowContract,
     TreeContract,
@@ -62,10 +52,6 @@ class SessionHistoryContract(
     MirrorContract,
     ProtocolContract,
 ):
-    """What every session store does, but search, and making room."""
-
-
-class SessionKeepingContract(SessionHistoryContract, RetentionContract):
     """What every session store does, but search."""
 
 

@@ -13,12 +13,13 @@ from praison_persist.sessions.models import SessionData
 from praison_persist.testing.session_contract import (
     OpenSessions,
     SessionContract,
+    makes_room,
     said,
     say,
     tool_turn,
 )
 
-__all__ = ["RetentionContract", "TurnContract", "WindowContract"]
+__all__ = ["TurnContract", "WindowContract"]
 
 MANY = 12
 
@@ -172,7 +173,7 @@ class TurnContract(SessionContract):
 
 
 class WindowContract(SessionContract):
-    """Checkpoints, and what a resumed agent is told."""
+    """Retention, checkpoints, and what a resumed agent is told."""
 
     def test_a_checkpoint_stands_for_what_was_before(self, store: SessionStore) -> None:
         say(store, "s", "a", "b")
@@ -207,6 +208,73 @@ class WindowContract(SessionContract):
         assert store.set_chat_history("s", [{"role": "user", "content": "b"}])
         assert store.get_working_history("s") == [{"role": "user", "content": "b"}]
 
+    @makes_room
+    def test_compacting_archives(self, open_sessions: OpenSessions) -> None:
+        store = open_sessions(retention="compact", active_window=4)
+        for number in range(MANY):
+            assert store.add_user_message("s", f"m{number}")
+        session = store.get_session("s")
+        summary, *recent = session.messages
+        assert [m.content for m in recent] == [f"m{n}" for n in range(MANY - 4, MANY)]
+        assert [m.content for m in session.archived_messages] == [f"m{n}" for n in range(MANY - 4)]
+        assert summary.role == "system"
+        assert summary.metadata == {"compaction": True, "compacted_count": MANY - 4}
+        assert isinstance(summary.content, str)
+        assert f"m{MANY - 5}" in summary.content
+        assert store.get_working_history("s") == store.get_chat_history("s")
+        assert store.update_session_metadata("s", other=1)
+        again = store.get_session("s")
+        assert again.messages == session.messages, "nothing was added, nothing is compacted"
+
+    @makes_room
+    def test_a_summary_does_not_grow_for_ever(self, open_sessions: OpenSessions) -> None:
+        store = open_sessions(retention="compact", active_window=1)
+        for _ in range(30):
+            assert store.add_user_message("s", "word " * 100)
+        summary = store.get_session("s").messages[0]
+        assert len(str(summary.content)) < 5000
+
+    @makes_room
+    def test_truncating_drops(self, open_sessions: OpenSessions) -> None:
+        store = open_sessions(max_messages=3)
+        assert store.retention == "truncate", "as a limit of one's own has always meant"
+        say(store, "s", *"abcde")
+        session = store.get_session("s")
+        assert said(store, "s") == ["c", "d", "e"]
+        assert session.archived_messages == []
+
+    @makes_room
+    def test_keeping_all(self, open_sessions: OpenSessions) -> None:
+        store = open_sessions(max_messages=2, retention="keep_all")
+        say(store, "s", *"abcde")
+        assert said(store, "s") == list("abcde")
+        assert [m["content"] for m in store.get_working_history("s")] == ["d", "e"]
+
+    @pytest.mark.parametrize("retention", ["compact", "truncate"])
+    @pytest.mark.parametrize("window", [1, 2, 3, 4])
+    @makes_room
+    def test_a_window_never_begins_with_a_result(
+        self, open_sessions: OpenSessions, retention: str, window: int
+    ) -> None:
+        store = open_sessions(retention=retention, active_window=window)
+        for _ in range(3):
+            tool_turn(store, "s", results=2)
+            messages = store.get_session("s").messages
+            first = messages[1:] if messages[0].metadata.get("compaction") else messages
+            assert not first or first[0].role != "tool"
+
+    @pytest.mark.parametrize("retention", ["compact", "truncate"])
+    @makes_room
+    def test_a_checkpoint_keeps_its_place(
+        self, open_sessions: OpenSessions, retention: str
+    ) -> None:
+        store = open_sessions(retention=retention, active_window=4)
+        say(store, "s", "a", "b", "c")
+        assert store.append_compaction_checkpoint("s", "so far")
+        say(store, "s", "d", "e", "f")
+        history = [message["content"] for message in store.get_working_history("s")]
+        assert history == ["so far", "d", "e", "f"]
+
     @pytest.mark.parametrize(
         "options",
         [{"retention": "other"}, {"max_messages": -1}, {"active_window": -1}, {"mirror": object()}],
@@ -227,68 +295,3 @@ class WindowContract(SessionContract):
         assert [m["content"] for m in session.get_working_history()] == ["so far", "d"]
         assert SessionData.from_dict(session.to_dict()) == SessionData.from_dict(session.to_dict())
         assert said(store, "s") == ["a", "b", "c", "d"]
-
-
-class RetentionContract(SessionContract):
-    """Making room in the window. Not of a store that keeps all, such as one of rows."""
-
-    def test_compacting_archives(self, open_sessions: OpenSessions) -> None:
-        store = open_sessions(retention="compact", active_window=4)
-        for number in range(MANY):
-            assert store.add_user_message("s", f"m{number}")
-        session = store.get_session("s")
-        summary, *recent = session.messages
-        assert [m.content for m in recent] == [f"m{n}" for n in range(MANY - 4, MANY)]
-        assert [m.content for m in session.archived_messages] == [f"m{n}" for n in range(MANY - 4)]
-        assert summary.role == "system"
-        assert summary.metadata == {"compaction": True, "compacted_count": MANY - 4}
-        assert isinstance(summary.content, str)
-        assert f"m{MANY - 5}" in summary.content
-        assert store.get_working_history("s") == store.get_chat_history("s")
-        assert store.update_session_metadata("s", other=1)
-        again = store.get_session("s")
-        assert again.messages == session.messages, "nothing was added, nothing is compacted"
-
-    def test_a_summary_does_not_grow_for_ever(self, open_sessions: OpenSessions) -> None:
-        store = open_sessions(retention="compact", active_window=1)
-        for _ in range(30):
-            assert store.add_user_message("s", "word " * 100)
-        summary = store.get_session("s").messages[0]
-        assert len(str(summary.content)) < 5000
-
-    def test_truncating_drops(self, open_sessions: OpenSessions) -> None:
-        store = open_sessions(max_messages=3)
-        assert store.retention == "truncate", "as a limit of one's own has always meant"
-        say(store, "s", *"abcde")
-        session = store.get_session("s")
-        assert said(store, "s") == ["c", "d", "e"]
-        assert session.archived_messages == []
-
-    def test_keeping_all(self, open_sessions: OpenSessions) -> None:
-        store = open_sessions(max_messages=2, retention="keep_all")
-        say(store, "s", *"abcde")
-        assert said(store, "s") == list("abcde")
-        assert [m["content"] for m in store.get_working_history("s")] == ["d", "e"]
-
-    @pytest.mark.parametrize("retention", ["compact", "truncate"])
-    @pytest.mark.parametrize("window", [1, 2, 3, 4])
-    def test_a_window_never_begins_with_a_result(
-        self, open_sessions: OpenSessions, retention: str, window: int
-    ) -> None:
-        store = open_sessions(retention=retention, active_window=window)
-        for _ in range(3):
-            tool_turn(store, "s", results=2)
-            messages = store.get_session("s").messages
-            first = messages[1:] if messages[0].metadata.get("compaction") else messages
-            assert not first or first[0].role != "tool"
-
-    @pytest.mark.parametrize("retention", ["compact", "truncate"])
-    def test_a_checkpoint_keeps_its_place(
-        self, open_sessions: OpenSessions, retention: str
-    ) -> None:
-        store = open_sessions(retention=retention, active_window=4)
-        say(store, "s", "a", "b", "c")
-        assert store.append_compaction_checkpoint("s", "so far")
-        say(store, "s", "d", "e", "f")
-        history = [message["content"] for message in store.get_working_history("s")]
-        assert history == ["so far", "d", "e", "f"]

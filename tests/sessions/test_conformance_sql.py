@@ -12,13 +12,14 @@ import pytest
 
 from praison_persist.sessions.sql import SQLSessionStore
 from praison_persist.testing.session_contract import OpenSessions
-from praison_persist.testing.session_finding import SearchContract
-from praison_persist.testing.session_stores import SessionHistoryContract
+from praison_persist.testing.session_stores import SessionStoreContract
 from tests.servers import empty
 from tests.services.sqld import Sqld
 
 
-class _SQL(SessionHistoryContract, SearchContract):
+class _SQL(SessionStoreContract):
+    makes_room = False
+
     @pytest.fixture
     def open_sessions(self, url: str) -> Iterator[OpenSessions]:
         with ExitStack() as stack:

@@ -81,7 +81,7 @@ def multiply(connection: sa.Connection, t: Tables, session_id: str, count: int) 
     others = [one for one in t.messages.columns if one.name not in ("seq", "id")]
     while have < count:
         more = min(have, count - have)
-        copies = sa.select(c.seq + have, c.id + "+", *others).where(
+        copies = sa.select(c.seq + have, c.id + f".{have}", *others).where(
             c.session_id == session_id, c.seq <= more
         )
         names = ["seq", "id", *(one.name for one in others)]

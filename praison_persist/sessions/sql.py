@@ -6,7 +6,6 @@ The tables are those of the conversation stores: what one writes, the other read
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Self
 from sqlalchemy.engine import URL
 
 from praison_persist._checks import check_id, check_integer, check_time
+from praison_persist._words import terms_of
 from praison_persist.errors import InvalidDataError
 from praison_persist.sessions import sql_open, sql_whole
 from praison_persist.sessions.base import SessionStore
@@ -31,6 +31,7 @@ from praison_persist.sessions.primitives import Change, SessionFilter, SessionVi
 from praison_persist.sessions.reports import ImportReport
 from praison_persist.sessions.retention import DEFAULT_MAX_MESSAGES, KEEP_ALL
 from praison_persist.sessions.sql_import import import_folder
+from praison_persist.sessions.sql_put import put
 from praison_persist.sessions.sql_rows import message_of, row_of
 from praison_persist.sql import conversation, history
 from praison_persist.sql.database import Database
@@ -40,7 +41,6 @@ from praison_persist.sql.url import parse_url
 __all__ = ["SQLSessionStore"]
 
 _PAGE = 200  # sessions read at a time where all are
-_WORD = re.compile("[a-z0-9]+")
 
 
 class SQLSessionStore(SessionStore):
@@ -235,7 +235,7 @@ class SQLSessionStore(SessionStore):
         return True
 
     def _put(self, session: ExtendedSessionData, *, overwrite: bool) -> None:
-        self._db.run(sql_whole.put, session, overwrite, self._clock())
+        self._db.run(put, session, overwrite, self._clock())
 
     def _delete(self, session_id: str) -> bool:
         self._db.run(conversation.delete_session, session_id)
@@ -272,12 +272,10 @@ class SQLSessionStore(SessionStore):
         return session
 
     def _matching(self, terms: Sequence[str]) -> Iterator[ExtendedSessionData]:
-        # The database compares ASCII without regard to case, and not each of them more than that.
-        words = [max(_WORD.findall(term), key=len, default="") for term in terms]
-        if not all(words):
-            yield from self._all()
+        if not all(map(terms_of, terms)):
+            yield from self._all()  # one has no word that a database could look for
             return
-        for session_id in self._db.read(sql_whole.ids_with, words):
+        for session_id in self._db.read(sql_whole.ids_with, terms):
             view = self._read(session_id, archive=True)
             if view is not None:
                 yield view.session

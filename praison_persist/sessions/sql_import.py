@@ -33,8 +33,8 @@ from praison_persist.sessions.messages import SessionMessage
 from praison_persist.sessions.models import ExtendedSessionData
 from praison_persist.sessions.pooling import from_storage
 from praison_persist.sessions.reports import ImportReport
+from praison_persist.sessions.sql_put import put
 from praison_persist.sessions.sql_rows import details_row, iso, new_session, row_of
-from praison_persist.sessions.sql_whole import put
 from praison_persist.sql import conversation, history
 from praison_persist.sql.database import Database
 from praison_persist.sql.schema import Tables

@@ -332,3 +332,28 @@ def test_a_store_in_memory_keeps_sessions() -> None:
     with SQLSessionStore(":memory:") as store:
         talk(store, "a")
         assert said(store, store.fork_session("s")) == ["a"]
+
+
+def test_a_search_with_the_index_finds_the_same_words(
+    store: SQLSessionStore, conversations: SQLConversationStore
+) -> None:
+    talk(store, "apple naïve", "a")
+    talk(store, "pear foo-bar", "b")
+    child = store.fork_session("a")
+    store.revert_to_message("b", 0)
+
+    def found(query: str) -> list[str]:
+        return sorted(hit.session_id for hit in store.search(query))
+
+    expected = {
+        "APPLE": sorted(["a", child]),
+        "naïve": sorted(["a", child]),
+        "pear apple": sorted(["a", "b", child]),
+        "foo-bar": [],
+        "plum": [],
+        "?!": [],
+    }
+    assert {query: found(query) for query in expected} == expected
+    conversations.create_search_index()
+    assert {query: found(query) for query in expected} == expected
+    conversations.drop_search_index()

@@ -327,6 +327,8 @@ def test_a_run_has_the_messages_that_the_session_shows(store: Views) -> None:
     assert [m.content for m in run.messages] == ["a"]
     (forked,) = store.runs.get_runs("f")
     assert [m.content for m in forked.messages] == ["c"]
+    found = store.runs.find_runs("f", ["r", "r2", "none"])
+    assert {run_id: run.session_id for run_id, run in found.items()} == {"r": "s", "r2": "f"}
     after = store.database.read(messages_after, "f", 1)
     assert [m.content for m in after] == ["b", "c"]
 

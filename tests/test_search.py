@@ -9,6 +9,7 @@ import pytest
 from praison_persist._adapt import blocking
 from praison_persist.protocols import ConversationStore
 from praison_persist.sql.stores import AsyncSQLConversationStore, SQLConversationStore
+from praison_persist.testing import ConversationStoreContract
 from praison_persist.testing.contract import OpenStore
 from praison_persist.testing.search import SearchContract
 
@@ -28,6 +29,12 @@ class _Indexed(SearchContract):
     @pytest.fixture
     def open_store(self, url: str) -> OpenStore:
         return lambda: SQLConversationStore(url)
+
+
+class TestConversations(SQLite, ConversationStoreContract):
+    """Triggers that write beside an append change none of its answers."""
+
+    index, open_store = _Indexed.index, _Indexed.open_store
 
 
 class _IndexedAsync(_Indexed):

@@ -129,6 +129,10 @@ def create(connection: sa.Connection, t: Tables) -> None:
     if state is False:
         connection.execute(DropIndex(_index(t)))
     connection.execute(CreateIndex(_index(t)))
+    # Of an expression, the planner knows nothing until then.
+    table = connection.dialect.identifier_preparer.format_table(t.messages)
+    analyze = sa.DDL("ANALYZE %(messages)s", context={"messages": table})  # type: ignore[no-untyped-call]  # theirs
+    connection.execute(analyze)
 
 
 def drop(connection: sa.Connection, t: Tables) -> None:

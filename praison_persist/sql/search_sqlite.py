@@ -22,8 +22,8 @@ __all__ = ["create", "drop", "exists", "narrow"]
 _PLAIN: Final = "praisonplain"
 
 
-# FTS5 takes what is newer than its tables for letters (Unicode 6.1; fts5_unicode2.c). These are not:
-# signs, punctuation and symbols of the first plane, and of the second most emoji. In hexadecimal.
+# FTS5 takes what is newer than its tables for letters (Unicode 6.1; fts5_unicode2.c). These code
+# points, in hexadecimal, are not: signs, punctuation and symbols up to FFFF, and beyond most emoji.
 _LATER: Final = (
     "58D-58E 605 61C-61D 7FE-7FF 888 890-891 8E2 9FD A76 C77 C84 D4F 1ABE 1B7D-1B7E 2066-2069 "
     "20BA-20C0 218A-218B 23F4-23FF 2700 2B4D-2B4F 2B5A-2BFF 2E3C-2E5D 32FF A8FC AB5B "

@@ -46,11 +46,12 @@ _TIMES = st.integers(-5, 5).map(float) | st.floats(
     -1e10, 1e10, allow_nan=False, allow_subnormal=False
 ).map(lambda instant: instant + 0.0)  # -0.0 is the same instant as 0.0, and databases may say so
 _LIMITS = st.none() | st.integers(0, 6)
+_QUERIES = st.sampled_from(["x", "Y", "json", "x y", "'x'", "%", "\x00"])
 _MESSAGES = st.builds(
     ConversationMessage,
     id=_MESSAGE_IDS,
     role=st.sampled_from(["user", "assistant", "tool", ""]),
-    content=st.none() | st.sampled_from(["", "x", "y"]) | _TEXT,
+    content=st.none() | st.sampled_from(["", "x", "y", "X, y.", "xy"]) | _TEXT,
     tool_calls=st.none() | st.lists(_JSON, max_size=2),
     tool_call_id=_PEOPLE,
     metadata=_DOCUMENTS,
@@ -193,6 +194,19 @@ class ConversationMachine(RuleBasedStateMachine):
                     return found
 
         self.agree(pages)
+
+    @precondition(lambda self: self.can(Capability.SEARCH))
+    @rule(query=_QUERIES, session_id=st.none() | _SESSION_IDS, user_id=_PEOPLE)
+    def search(self, query: str, session_id: str | None, user_id: str | None) -> None:
+        """Search; the order of what is found is each store's own."""
+
+        def found(store: ConversationStore) -> list[tuple[str, int, str]]:
+            hits = store.search_messages(
+                query, session_id=session_id, user_id=user_id, limit=10_000
+            )
+            return sorted((hit.session_id, hit.seq, repr(hit.message)) for hit in hits)
+
+        self.agree(found)
 
     @precondition(lambda self: self.can(Capability.DUMP))
     @rule(session_id=_SESSION_IDS, ours=st.booleans())

@@ -406,6 +406,7 @@ class SessionContract(StoreContract):
                 session(), expected_version=1
             ),
             Capability.DUMP: lambda: store.dump_session("s"),
+            Capability.SEARCH: lambda: store.search_messages("word"),
         }
         assert set(calls) == set(Capability)
         for capability, call in calls.items():

@@ -11,7 +11,9 @@ from typing import Any
 
 from praison_persist._json import dumps, loads
 
-__all__ = ["CorruptDocumentError", "Documents", "replace_file", "set_aside"]
+__all__ = ["CorruptDocumentError", "Documents", "replace_file", "set_aside", "sync_folder"]
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)  # of Windows
 
 
 class CorruptDocumentError(Exception):
@@ -90,7 +92,7 @@ def replace_file(path: Path, document: dict[str, Any]) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         # Others may not read what is said in sessions.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = os.open(temporary, _NEW_FILE, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()

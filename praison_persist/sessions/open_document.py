@@ -9,7 +9,7 @@ from praison_persist.sessions.messages import CompactionCheckpoint, SessionMessa
 from praison_persist.sessions.models import ExtendedSessionData, SessionData, SessionSnapshot
 from praison_persist.sessions.primitives import OpenSession
 
-__all__ = ["OpenDocument"]
+__all__ = ["OpenDocument", "checkpoint_within"]
 
 
 class OpenDocument(OpenSession):

@@ -85,7 +85,8 @@ def _exchange(messages: list[SessionMessage]) -> tuple[str, str]:
 
 async def _written_title(question: str, answer: str) -> str:
     try:
-        module = importlib.import_module("praisonaiagents.session.title")
+        # Its first import takes seconds.
+        module = await asyncio.to_thread(importlib.import_module, "praisonaiagents.session.title")
     except ImportError:
         return fallback_title(question)
     write: Callable[..., Awaitable[str]] = module.generate_title_async

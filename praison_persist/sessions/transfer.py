@@ -212,6 +212,8 @@ def _session(record: object, index: int, *, reset: bool) -> ExtendedSessionData:
         raise InvalidDataError(f"missing session_id at index {index}")
     check_id(record["session_id"], "session_id")
     check_dict(record, f"record {index}")
+    if not isinstance(record.get("messages", []), list):
+        raise InvalidDataError(f"malformed record at index {index}: messages is no list")
     session = ExtendedSessionData.from_dict(record)
     for message in session.messages + session.archived_messages:
         check_message(message)

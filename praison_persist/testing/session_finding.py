@@ -176,6 +176,7 @@ class TransferContract(SessionContract):
             {"messages": []},
             {"session_id": "a\x00b", "messages": []},
             {"session_id": "own", "parent_id": "own"},
+            {"session_id": "text", "messages": "hello"},
             {"session_id": "deep", "metadata": {"bad": float("nan")}},
             good,
             good | {"messages": []},
@@ -243,9 +244,10 @@ class TransferContract(SessionContract):
         assert store.list_sessions() == []
 
     def test_a_session_alone_is_no_import(self, store: SessionStore) -> None:
-        for bad in (None, [], {"sessions": []}, {"sessions": [{}, {}]}):
+        wrong: list[Any] = [None, [], {"sessions": []}, {"sessions": [{}, {}]}]
+        for bad in wrong:
             with pytest.raises(InvalidDataError):
-                store.import_session(bad)  # type: ignore[arg-type]  # what is tested
+                store.import_session(bad)
         assert store.list_sessions() == []
 
 

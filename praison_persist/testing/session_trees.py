@@ -194,7 +194,7 @@ class TreeContract(SessionContract):
         assert store.update_session_metadata("s", a=1)
         assert store.delete_session("s")
         assert not store.session_exists("s")
-        assert store.get_chat_history("s") == store.get_snapshots("s") == []
+        assert (store.get_chat_history("s"), store.get_snapshots("s")) == ([], [])
         assert store.list_sessions() == []
         say(store, "s", "new")
         assert store.get_extended_session("s").metadata == {}

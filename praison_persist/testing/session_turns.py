@@ -103,6 +103,8 @@ class TurnContract(SessionContract):
     def test_bad_messages_are_refused_and_nothing_changes(self, store: SessionStore) -> None:
         say(store, "s", "before")
         calls: Any = {"id": "c"}
+        words: Any = ["x"]
+        half_bad: list[Any] = [{"content": "ok"}, {"content": object()}]
         for bad in (
             lambda: store.add_message("s", "", "x"),
             lambda: store.add_message("s", "r" * 51, "x"),
@@ -110,8 +112,8 @@ class TurnContract(SessionContract):
             lambda: store.add_message("s", "user", "x", {"t": float("nan")}),
             lambda: store.add_message("s", "user", "x", {"t": object()}),
             lambda: store.add_message("s", "user", "x", tool_calls=calls),
-            lambda: store.set_chat_history("s", ["x"]),  # type: ignore[list-item]  # what is tested
-            lambda: store.set_chat_history("s", [{"content": "ok"}, {"content": object()}]),
+            lambda: store.set_chat_history("s", words),
+            lambda: store.set_chat_history("s", half_bad),
             lambda: store.get_chat_history("s", -1),
         ):
             with pytest.raises(InvalidDataError):
@@ -120,7 +122,10 @@ class TurnContract(SessionContract):
 
     def test_a_history_is_replaced(self, store: SessionStore) -> None:
         say(store, "s", "old")
-        new = [{"role": "user", "content": "q", "timestamp": 5.0}, {"role": "tool", "content": "r"}]
+        new: list[dict[str, Any]] = [
+            {"role": "user", "content": "q", "timestamp": 5.0},
+            {"role": "tool", "content": "r"},
+        ]
         assert store.set_chat_history("s", new)
         first, second = store.get_session("s").messages
         assert (first.role, first.content, first.timestamp) == ("user", "q", 5.0)

@@ -17,36 +17,33 @@ from praison_persist.testing.session_contract import OpenSessions
 from praison_persist.testing.session_stores import SessionKeepingContract, SessionStoreContract
 
 
+def opener(kind: type[DefaultSessionStore], folder: Path) -> OpenSessions:
+    """Return a function that opens the sessions in a folder, and waits for others as a test may."""
+
+    def open_sessions(**options: Any) -> DefaultSessionStore:
+        given: dict[str, Any] = {"lock_timeout": 60, "spill_dir": folder / "spill", **options}
+        return kind(folder / "sessions", **given)
+
+    return open_sessions
+
+
 class TestDefaultSessionStore(SessionStoreContract):
     @pytest.fixture
     def open_sessions(self, tmp_path: Path) -> OpenSessions:
-        def open_sessions(**options: Any) -> DefaultSessionStore:
-            options = {"lock_timeout": 60, "spill_dir": tmp_path / "spill"} | options
-            return DefaultSessionStore(tmp_path / "sessions", **options)
-
-        return open_sessions
+        return opener(DefaultSessionStore, tmp_path)
 
 
 class TestHierarchicalSessionStore(SessionStoreContract):
     @pytest.fixture
     def open_sessions(self, tmp_path: Path) -> OpenSessions:
-        def open_sessions(**options: Any) -> HierarchicalSessionStore:
-            options = {"lock_timeout": 60, "spill_dir": tmp_path / "spill"} | options
-            return HierarchicalSessionStore(tmp_path / "sessions", **options)
-
-        return open_sessions
+        return opener(HierarchicalSessionStore, tmp_path)
 
 
 class TestEncryptedSessionStore(SessionKeepingContract):
     @pytest.fixture
     def open_sessions(self, tmp_path: Path) -> OpenSessions:
-        key = generate_session_key()
-
-        def open_sessions(**options: Any) -> EncryptedSessionStore:
-            options = {"lock_timeout": 60, "spill_dir": tmp_path / "spill"} | options
-            return EncryptedSessionStore(DefaultSessionStore(tmp_path / "sessions", **options), key)
-
-        return open_sessions
+        key, open_inner = generate_session_key(), opener(DefaultSessionStore, tmp_path)
+        return lambda **options: EncryptedSessionStore(open_inner(**options), key)
 
     def assert_same(self, again: list[dict[str, Any]], records: list[dict[str, Any]]) -> None:
         """What is encrypted once more looks different, and so it is another record."""

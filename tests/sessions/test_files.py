@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from praison_persist import (
@@ -266,6 +268,48 @@ class TestLocks:
             say(store, "other", "is not locked")
         assert raised.value.elapsed_s >= 0.05
         assert said(store, "s") == ["a"]
+
+    def test_without_a_lock_sessions_are_read_and_messages_spilled(
+        self, store: DefaultSessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a read-only disk there is no file to lock."""
+        say(store, "s", "a")
+        with monkeypatch.context() as patch:
+            patch.setattr(filelock.FileLock, "acquire", no_space)
+            assert said(store, "s") == ["a"]
+            assert not store.add_user_message("s", "b")
+            assert not store.set_agent_info("s", "Ada")
+            assert not store.delete_session("s")
+            with pytest.raises(BackendError):
+                store.create_session("new")
+            with pytest.raises(BackendError):
+                store.fork_session("s")
+        say(store, "s", "c")
+        assert said(store, "s") == ["a", "b", "c"]
+
+
+def test_what_is_stored_survives_a_power_failure(
+    store: DefaultSessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new file has to be on disk before it takes the place of the old one, its name after."""
+    events: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        events.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def replaced(path: Path, target: Any) -> Any:
+        events.append("replace")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    say(store, "s", "a")
+    assert events == ["file", "replace", "folder"]
+    events.clear()
+    assert store.delete_session("s")
+    assert events == ["folder"]
 
 
 class TestOptions:

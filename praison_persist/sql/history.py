@@ -107,7 +107,7 @@ def fork(
         "extra": {LINK: new_id()},
     }
     connection.execute(insert_new(connection, t.details), details)
-    return upto
+    return int(upto)
 
 
 def _no_session(session_id: str) -> NotFoundError:

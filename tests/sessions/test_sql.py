@@ -287,7 +287,7 @@ def test_threads_that_change_one_session_lose_nothing(store: SQLSessionStore, ur
         race(6, work)
     found = store.get_session("s")
     names = {f"{index}-{n}" for index in range(6) for n in range(3)}
-    assert {one.content for one in found.messages} == names
+    assert {str(one.content) for one in found.messages} == names
     assert set(found.metadata) == {f"k{name}" for name in names}
     assert {len(turns) for turns in found.runtime_state.values()} == {3}
 

@@ -26,6 +26,7 @@ from praison_persist.sessions.sql_rows import (
 from praison_persist.sql import conversation, history, views
 from praison_persist.sql.replica import about_session
 from praison_persist.sql.schema import Tables
+from praison_persist.sql.shown import shown
 from praison_persist.sql.statements import insert_or_replace
 
 __all__ = ["OpenRows", "append", "change_session"]
@@ -106,7 +107,7 @@ class OpenRows(OpenSession):
 
     def _newest(self, limit: int) -> list[ConversationMessage]:
         """Return the newest messages, the newest first."""
-        return conversation.shown(self._connection, self._t, self._id, limit=limit, backward=True)
+        return shown(self._connection, self._t, self._id, limit=limit, backward=True)
 
     def read(self, start: int = 0, stop: int | None = None) -> list[SessionMessage]:
         """See `OpenSession`. From the end (-1) or to a stop, no more is read than that."""
@@ -114,7 +115,7 @@ class OpenRows(OpenSession):
             return [message_of(row) for row in reversed(self._newest(-start))]
         if start < 0 or (stop is not None and stop < 0):
             start, stop, _ = slice(start, stop).indices(self.message_count)
-        rows = conversation.shown(self._connection, self._t, self._id, limit=stop)
+        rows = shown(self._connection, self._t, self._id, limit=stop)
         return [message_of(row) for row in rows[start:]]
 
     def append(self, messages: Sequence[SessionMessage]) -> None:

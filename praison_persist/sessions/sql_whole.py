@@ -27,6 +27,7 @@ from praison_persist.sql import conversation, history, views
 from praison_persist.sql.replica import about_all, about_session
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.search import MessageSearch, search_statement
+from praison_persist.sql.shown import shown, shown_in
 
 __all__ = [
     "checkpoint_and_tail",
@@ -60,7 +61,7 @@ def read(
         ]
     if archive and row.archive_seq is not None:
         archived = [views.Part(session_id, 1, row.archive_seq)]
-        rows = conversation.shown_in(connection, t, session_id, archived)
+        rows = shown_in(connection, t, session_id, archived)
         session.archived_messages = [message_of(one) for one in rows]
     return session
 
@@ -92,9 +93,7 @@ def checkpoint_and_tail(
     checkpoint: dict[str, Any] | None = connection.execute(query).scalar_one_or_none()
     seq = t.messages.c.seq
     behind = [seq > checkpoint.get("seq", 0)] if checkpoint else []
-    rows = conversation.shown(
-        connection, t, session_id, *behind, limit=limit, backward=limit is not None
-    )
+    rows = shown(connection, t, session_id, *behind, limit=limit, backward=limit is not None)
     if limit is not None:
         rows.reverse()
     return checkpoint, [message_of(row) for row in rows]

@@ -38,10 +38,10 @@ from praison_persist.models import (
 from praison_persist.sql import views
 from praison_persist.sql.replica import about_all, about_session
 from praison_persist.sql.schema import Tables
+from praison_persist.sql.shown import MESSAGE_FIELDS, rows, shown
 from praison_persist.sql.statements import Unchanged, advance, insert_new
 
 __all__ = [
-    "MESSAGE_FIELDS",
     "add_messages",
     "count",
     "create_session",
@@ -72,18 +72,6 @@ _SESSION_FIELDS = (
     "created_at",
     "updated_at",
     "version",
-)
-MESSAGE_FIELDS = (
-    "id",
-    "session_id",
-    "role",
-    "content",
-    "tool_calls",
-    "tool_call_id",
-    "metadata",
-    "created_at",
-    "run_id",
-    "seq",
 )
 
 
@@ -377,7 +365,7 @@ def _add_missing(
     known = {
         message.id: message
         for ids in chunks([message.id for message in messages])
-        for message in _rows(connection, t, c.session_id == session_id, c.id.in_(ids))
+        for message in rows(connection, t, c.session_id == session_id, c.id.in_(ids))
     }
     for message in messages:
         if message.id in known:
@@ -406,68 +394,6 @@ def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield the ids in portions that fit into one IN (…)."""
     for start in range(0, len(ids), _CHUNK):
         yield ids[start : start + _CHUNK]
-
-
-def _select_messages(t: Tables, *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return sa.select(*[t.messages.c[name] for name in MESSAGE_FIELDS]).where(*where)
-
-
-def _rows(
-    connection: sa.Connection,
-    t: Tables,
-    *where: sa.ColumnElement[bool],
-    limit: int | None = None,
-    backward: bool = False,
-) -> list[ConversationMessage]:
-    """Return messages in their order, or from the last one backward."""
-    seq = t.messages.c.seq
-    query = _select_messages(t, *where).order_by(seq.desc() if backward else seq)
-    if limit is not None:
-        query = query.limit(limit)
-    return [ConversationMessage(*row) for row in connection.execute(query)]
-
-
-def shown(
-    connection: sa.Connection,
-    t: Tables,
-    session_id: str,
-    *where: sa.ColumnElement[bool],
-    limit: int | None = None,
-    backward: bool = False,
-) -> list[ConversationMessage]:
-    """Return what the session shows, in order or from the last one backward.
-
-    One statement if it is plain and there is something.
-    """
-    own = t.messages.c.session_id == session_id
-    plain = views.is_plain(t, session_id)
-    found = _rows(connection, t, own, plain, *where, limit=limit, backward=backward)
-    if found:
-        return found
-    parts = views.current(connection, t, session_id)
-    return shown_in(connection, t, session_id, parts, *where, limit=limit, backward=backward)
-
-
-def shown_in(
-    connection: sa.Connection,
-    t: Tables,
-    session_id: str,
-    parts: Sequence[views.Part],
-    *where: sa.ColumnElement[bool],
-    limit: int | None = None,
-    backward: bool = False,
-) -> list[ConversationMessage]:
-    """Return the messages of these parts, in order or from the last one backward, as its own."""
-    found: list[ConversationMessage] = []
-    for part in reversed(parts) if backward else parts:
-        if limit is not None and len(found) >= limit:
-            break
-        rest = None if limit is None else limit - len(found)
-        where_part = (part.condition(t), *where)
-        found += _rows(connection, t, *where_part, limit=rest, backward=backward)
-    for message in found:
-        message.session_id = session_id
-    return found
 
 
 @about_session

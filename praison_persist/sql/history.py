@@ -16,9 +16,10 @@ from praison_persist._json import check_json
 from praison_persist.errors import ConflictError, NotFoundError
 from praison_persist.models import ConversationMessage, ConversationSession
 from praison_persist.sql import views
-from praison_persist.sql.conversation import count, insert_session, shown_in, touched
+from praison_persist.sql.conversation import count, insert_session, touched
 from praison_persist.sql.replica import about_session
 from praison_persist.sql.schema import Tables
+from praison_persist.sql.shown import shown_in
 from praison_persist.sql.statements import insert_new
 
 __all__ = [

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from praison_persist._checks import check_search
 from praison_persist._words import Terms, snippet, terms_of
 from praison_persist.models import ConversationMessage, MessageHit
-from praison_persist.sql.conversation import MESSAGE_FIELDS
 from praison_persist.sql.replica import about_all
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.search_index import index_of
 from praison_persist.sql.search_shown import session_that_shows, shown, shown_in
+from praison_persist.sql.shown import MESSAGE_FIELDS
 from praison_persist.sql.types import ESCAPED
 
 __all__ = ["MessageSearch", "Visible", "search_messages", "search_statement"]

@@ -27,18 +27,8 @@ from tests.servers import MARIADB, POSTGRESQL, scratch
 
 LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
 MOST = {"sqlite": 1_000_000, "files": 10_000}
-CALLS = 31
+ROUNDS = 30
 CONTENT = "x" * 200
-
-
-def median_ms(work: Callable[[], Any], calls: int = CALLS) -> float:
-    """Return the median time of a call."""
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e3
 
 
 @contextmanager
@@ -98,26 +88,42 @@ def multiply(connection: sa.Connection, t: Tables, session_id: str, count: int) 
 def main() -> None:
     """Measure what the arguments name, or all."""
     for kind in sys.argv[1:] or ["sqlite", "postgresql", "mariadb", "files"]:
-        print(
-            f"{kind:12} {'messages':>10} {'append':>9} {'fork':>9} {'last 50':>9} {'snapshot':>9}"
-        )
+        columns = ("append", "fork", "last 50", "snapshot")
+        print(f"{kind:12} {'messages':>10} " + " ".join(f"{one:>9}" for one in columns))
+        lengths = [length for length in LENGTHS if length <= MOST.get(kind, 100_000)]
         with opened(kind) as (store, fill):
-            for length in LENGTHS:
-                if length > MOST.get(kind, 100_000):
+            for length in lengths:
+                fill(f"s{length}", length)
+            found = measured(store, lengths, ROUNDS if kind != "files" else 5)
+        for length in lengths:
+            medians = [statistics.median(times) * 1e3 for times in found[length].values()]
+            print(f"{'':12} {length:10,} " + " ".join(f"{one:9.2f}" for one in medians))
+
+
+def measured(
+    store: SessionStore, lengths: list[int], rounds: int
+) -> dict[int, dict[str, list[float]]]:
+    """Return the seconds of each call: rounds alternate, as other work comes and goes."""
+    found: dict[int, dict[str, list[float]]] = {
+        length: {"append": [], "fork": [], "last": [], "snapshot": []} for length in lengths
+    }
+    for number in range(rounds + 1):
+        for length in lengths:
+            session_id = f"s{length}"
+            works: dict[str, Callable[[], Any]] = {
+                "append": lambda s=session_id: store.add_user_message(s, CONTENT),
+                "fork": lambda s=session_id: store.fork_session(s),
+                "last": lambda s=session_id: store.get_chat_history(s, 50),
+                "snapshot": lambda s=session_id: store.create_snapshot(s),
+            }
+            for name, work in works.items():
+                if name == "snapshot" and number % 5:
                     continue
-                session_id = f"s{length}"
-                fill(session_id, length)
-                for _ in range(5):  # files, caches and plans are warm
-                    store.add_user_message(session_id, CONTENT)
-                slow = kind == "files" and length > 1_000
-                calls = 5 if slow else CALLS
-                found = (
-                    median_ms(lambda s=session_id: store.add_user_message(s, CONTENT), calls),
-                    median_ms(lambda s=session_id: store.fork_session(s), calls),
-                    median_ms(lambda s=session_id: store.get_chat_history(s, 50), calls),
-                    median_ms(lambda s=session_id: store.create_snapshot(s), 5),
-                )
-                print(f"{'':12} {length:10,} " + " ".join(f"{one:9.2f}" for one in found))
+                start = time.perf_counter()
+                work()
+                if number:  # the first round warms files, caches and plans
+                    found[length][name].append(time.perf_counter() - start)
+    return found
 
 
 if __name__ == "__main__":

@@ -40,7 +40,12 @@ __all__ = ["FORMAT", "dump_session", "load_session"]
 FORMAT = "praison_persist.session/1"
 
 # Parts that a session has only if a view was made of it, or a session store wrote it.
-_OPTIONAL = ("ranges", "snapshots", "details", "runtime_states")
+_OPTIONAL = {
+    "ranges": "ranges",
+    "snapshots": "snapshots",
+    "session_details": "details",
+    "runtime_states": "runtime_states",
+}
 
 
 @about_all
@@ -70,8 +75,8 @@ def dump_session(connection: sa.Connection, t: Tables, session_id: str) -> dict[
     }
     if sessions[0]["view_seq"] is None:
         del sessions[0]["view_seq"]
-    for part in _OPTIONAL:
-        table: sa.Table = getattr(t, part)
+    for part, attribute in _OPTIONAL.items():
+        table: sa.Table = getattr(t, attribute)
         if rows := _rows(connection, table, table.c.session_id == session_id):
             dump[part] = rows
     for row in dump.get("ranges", []):
@@ -125,7 +130,7 @@ def _insert_all(
         t.spans: _checked(dump, "spans", t.spans, _check_span),
         t.ranges: _checked(dump, "ranges", t.ranges, _check_range),
         t.snapshots: _checked(dump, "snapshots", t.snapshots, _check_snapshot),
-        t.details: _checked(dump, "details", t.details, _check_details),
+        t.details: _checked(dump, "session_details", t.details, _check_details),
         t.runtime_states: _checked(dump, "runtime_states", t.runtime_states, _check_state),
     }
     for row in rows[t.ranges]:

@@ -18,7 +18,7 @@ from praison_persist.models import ConversationMessage, MessageHit
 from praison_persist.sql.replica import about_all
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.search_index import index_of
-from praison_persist.sql.search_shown import session_that_shows, shown, shown_in
+from praison_persist.sql.search_shown import shown, shown_in, where_shown
 from praison_persist.sql.shown import MESSAGE_FIELDS
 from praison_persist.sql.types import ESCAPED
 
@@ -66,19 +66,22 @@ def search_messages(
     terms = terms_of(search.query)
     if not terms:
         return []
-    hits: list[MessageHit] = []
+    found: list[tuple[ConversationMessage, float]] = []
     query = search_statement(connection, t, search, visible).where(_shown(connection, t, search))
     for message, score in _candidates(connection, query):
-        text = message.content or ""
-        if terms.count(text):
-            found = snippet(text, terms)
-            message.session_id = search.session_id or session_that_shows(
-                connection, t, message.session_id, message.seq or 0
-            )
-            hits.append(MessageHit(message.session_id, message.seq or 0, message, score, found))
-            if len(hits) == search.limit:
+        if terms.count(message.content or ""):
+            found.append((message, score))
+            if len(found) == search.limit:
                 break
-    return hits
+    if search.session_id is None:
+        where_shown(connection, t, [message for message, _ in found])
+    else:
+        for message, _ in found:
+            message.session_id = search.session_id
+    return [
+        MessageHit(m.session_id, m.seq or 0, m, score, snippet(m.content or "", terms))
+        for m, score in found
+    ]
 
 
 def _shown(connection: sa.Connection, t: Tables, search: MessageSearch) -> sa.ColumnElement[bool]:

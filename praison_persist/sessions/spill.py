@@ -57,11 +57,19 @@ class Spill:
     def put(
         self, session_id: str, messages: Sequence[SessionMessage], replaced: dict[str, Any] | None
     ) -> Path:
-        """Keep messages and return their file.
+        """Keep messages and return their file, which also stands for what they replace.
 
         Raises:
             OSError: that is not possible either.
         """
+        # An answer that is being written is replaced several times a second.
+        superseded = [
+            spilled
+            for spilled in (self.waiting(session_id) if replaced is not None else ())
+            if [message.to_dict() for message in spilled.messages] == [replaced]
+        ]
+        for spilled in superseded:
+            replaced = spilled.replaced
         token = os.urandom(4).hex()
         name = f"{file_name(session_id)}.{time.time_ns()}.{os.getpid()}.{token}.json"
         path = self.folder / name
@@ -75,6 +83,7 @@ class Spill:
                 "replaced": replaced,
             },
         )
+        self.remove(superseded)
         return path
 
     def waiting(self, session_id: str) -> list[Spilled]:

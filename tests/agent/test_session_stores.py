@@ -58,6 +58,21 @@ def test_an_agent_goes_on_where_another_ended(llm: LocalLLM, tmp_path: Path, kin
     assert texts[2:] == ["What is my name?", answer]
 
 
+def test_all_agents_of_a_process_take_the_default_store(
+    llm: LocalLLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store("default", tmp_path)
+    monkeypatch.setattr("praisonaiagents.session.store._default_store", store)
+    made = praisonaiagents.Agent(
+        name="Ada",
+        instructions="Be brief.",
+        model=MODELS[OPENAI],
+        memory=praisonaiagents.MemoryConfig(session_id=SESSION),
+    )
+    answer = made.chat("Hello")
+    assert said(store, SESSION) == ["Hello", answer]
+
+
 def test_a_resumed_agent_is_told_the_summary(llm: LocalLLM, tmp_path: Path) -> None:
     store = open_store("default", tmp_path)
     say(store, SESSION, "forgotten", "forgotten, too")

@@ -216,6 +216,19 @@ class TestSpill:
         assert store.add_user_message("s", "next")
         assert said(store, "s") == ["question", "Hello", "next"]
 
+    def test_an_answer_that_grows_is_spilled_once(
+        self, store: DefaultSessionStore, full: Any, tmp_path: Path
+    ) -> None:
+        say(store, "s", "question")
+        full.is_full = True
+        for text in ("H", "He", "Hel"):
+            assert not store.upsert_partial_assistant_message("s", text)
+            assert said(store, "s") == ["question", text]
+            assert len(list((tmp_path / "spill").iterdir())) == 1
+        full.is_full = False
+        assert store.upsert_partial_assistant_message("s", "Hello", finalize=True)
+        assert said(store, "s") == ["question", "Hello"]
+
     def test_a_deleted_session_does_not_come_back(
         self, store: DefaultSessionStore, full: Any
     ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -249,7 +250,16 @@ class SQLSessionStore(SessionStore):
 
     def _list(self, only: SessionFilter, limit: int | None) -> list[SessionView]:
         headers = self._db.read(sql_whole.list_headers, only, limit)
-        return [SessionView(one, self._counter(one.session_id)) for one in headers]
+        found: dict[str, int] = {}
+
+        def count(session_id: str) -> int:
+            # Of all of them, as soon as somebody asks for one.
+            if not found:
+                ids = [one.session_id for one in headers]
+                found.update(dict.fromkeys(ids, 0) | self._db.read(sql_whole.counts, ids))
+            return found[session_id]
+
+        return [SessionView(one, partial(count, one.session_id)) for one in headers]
 
     def _all(self) -> Iterator[ExtendedSessionData]:
         cursor: str | None = None

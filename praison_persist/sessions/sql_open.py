@@ -71,6 +71,7 @@ def _create(connection: sa.Connection, t: Tables, session_id: str, now: float) -
     return conversation.insert_session(connection, t, new)
 
 
+@about_session
 def change_session(
     connection: sa.Connection, t: Tables, session_id: str, change: Change, now: float
 ) -> None:

@@ -32,6 +32,7 @@ from praison_persist.sql.shown import shown, shown_in
 __all__ = [
     "checkpoint_and_tail",
     "children",
+    "counts",
     "fork",
     "ids_with",
     "list_headers",
@@ -133,6 +134,31 @@ def list_headers(
     if limit is not None:
         query = query.limit(limit)
     return [header_of(row) for row in connection.execute(query)]
+
+
+@about_all
+def counts(connection: sa.Connection, t: Tables, session_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many messages each of these sessions shows; those with none are left out."""
+    s, m, r = t.sessions.c, t.messages.c, t.ranges.c
+    found: dict[str, int] = {}
+    plain = sa.and_(s.session_id == m.session_id, s.view_seq.is_(None))
+    in_view = sa.and_(s.session_id == r.session_id, s.view_seq == r.at_seq)
+    in_range = sa.and_(
+        m.session_id == r.source_id,
+        m.seq >= r.first_seq,
+        sa.or_(r.last_seq.is_(None), m.seq <= r.last_seq),
+    )
+    for some in conversation.chunks(session_ids):
+        own = sa.select(s.session_id, sa.func.count()).join(t.messages, plain)
+        viewed = (
+            sa.select(s.session_id, sa.func.count())
+            .join(t.ranges, in_view)
+            .join(t.messages, in_range)
+        )
+        for query in (own.select_from(t.sessions), viewed.select_from(t.sessions)):
+            grouped = query.where(s.session_id.in_(some)).group_by(s.session_id)
+            found.update({name: int(count) for name, count in connection.execute(grouped)})
+    return found
 
 
 def fork(

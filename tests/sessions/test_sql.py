@@ -357,3 +357,16 @@ def test_a_search_with_the_index_finds_the_same_words(
     conversations.create_search_index()
     assert {query: found(query) for query in expected} == expected
     conversations.drop_search_index()
+
+
+def test_a_list_counts_all_at_once(store: SQLSessionStore) -> None:
+    talk(store, "a b c", "plain")
+    talk(store, "a b", "reverted")
+    child = store.fork_session("plain", 1)
+    talk(store, "x", child)
+    store.revert_to_message("reverted", 0)
+    store.create_session("empty")
+    with statements() as executed:
+        lines = {line["session_id"]: line["message_count"] for line in store.list_sessions()}
+    assert lines == {"plain": 3, child: 3, "reverted": 1, "empty": 0}
+    assert executed.count("SELECT") == 3

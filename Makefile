@@ -1,6 +1,6 @@
 # make demo    a conversation that survives its process; needs python3 and make, nothing else
 # make test    the tests; those of a server that is not there are skipped and named
-# make test-knowledge  the tests of all vector stores; installs their clients and engines, 2 GB
+# make test-knowledge  the tests of all vector stores and of SurrealDB; installs their clients and engines, 2 GB
 # make check   format, lint, types and import rules
 # make build   the sdist and the wheel, in dist/
 # make support  the README's table of what is tested, from praison_persist/backends.py
@@ -11,6 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 3 -r fEX -p tests.skip_summary
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .PHONY: demo test test-knowledge support check format lint mypy pyright imports build clean
 
@@ -22,8 +23,9 @@ test: $(VENV)/.test
 
 # What needs no client of a vendor is among the tests above.
 test-knowledge: $(VENV)/.knowledge
-	$(BIN)/pyright --pythonpath $(BIN)/python praison_persist/knowledge tests/knowledge
+	$(BIN)/pyright --project pyrightconfig.knowledge.json --pythonpath $(BIN)/python
 	PRAISON_REQUIRE_KNOWLEDGE=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/knowledge \
+	  tests/conversation/test_surrealdb*.py \
 	  --ignore=tests/knowledge/test_sql.py --ignore=tests/knowledge/test_beside.py \
 	  --ignore-glob='*/test_redis*.py' --ignore-glob='*/test_mongodb*.py' \
 	  --ignore-glob='*/test_singlestore*.py'
@@ -52,22 +54,25 @@ build: $(VENV)/.build
 	$(BIN)/python -m build --outdir dist
 
 # Each stamp is an extra of this package, installed; a newer pyproject.toml installs it again.
-$(VENV)/.%: $(VENV)/bin/python pyproject.toml
+# With uv: pip takes minutes to find versions of so many packages that fit together.
+$(VENV)/.%: $(VENV)/bin/uv pyproject.toml
 	@echo "Installing praison-persist[$*] into $(VENV) ..."
-	@$(PIP) --editable ".[$*]" $(ALSO)
+	@$(UV) --editable ".[$*]" $(ALSO)
 	@touch $@
 
 $(VENV)/.test: ALSO := hatchling  # builds the wheel that is tested
 
-# With uv: pip takes ten minutes to find versions of so many packages that fit together.
-$(VENV)/.knowledge: $(VENV)/bin/python pyproject.toml
+$(VENV)/.knowledge: $(VENV)/bin/uv pyproject.toml
 	@echo "Installing praison-persist[lint,knowledge] into $(VENV) ..."
-	@$(PIP) uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[lint,knowledge]"
+	@$(UV) --editable ".[lint,knowledge]"
 	@touch $@
 
-$(VENV)/.build: $(VENV)/bin/python
-	@$(PIP) build
+$(VENV)/.build: $(VENV)/bin/uv
+	@$(UV) build
+	@touch $@
+
+$(VENV)/bin/uv: $(VENV)/bin/python
+	@$(PIP) uv
 	@touch $@
 
 $(VENV)/bin/python:

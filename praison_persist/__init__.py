@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from praison_persist._lazy import lazy_attribute
 
 if TYPE_CHECKING:
+    from praison_persist._environment import ENV_VARS as ENV_VARS
+    from praison_persist._environment import get_env_var as get_env_var
     from praison_persist.adapter import DB as DB
     from praison_persist.adapter import CockroachDB as CockroachDB
     from praison_persist.adapter import NeonDB as NeonDB
@@ -23,10 +25,32 @@ if TYPE_CHECKING:
     from praison_persist.adapter import db as db
     from praison_persist.agent import Agent as Agent
     from praison_persist.agent import memory as memory
+    from praison_persist.available import list_available_backends as list_available_backends
     from praison_persist.config import create_conversation_store as create_conversation_store
     from praison_persist.config import create_knowledge_store as create_knowledge_store
     from praison_persist.config import create_state_store as create_state_store
     from praison_persist.config import get_default_registry as get_default_registry
+    from praison_persist.configured_stores import (
+        create_stores_from_config as create_stores_from_config,
+    )
+    from praison_persist.conversation.json_file import (
+        AsyncJSONConversationStore as AsyncJSONConversationStore,
+    )
+    from praison_persist.conversation.json_file import (
+        JSONConversationStore as JSONConversationStore,
+    )
+    from praison_persist.conversation.supabase import (
+        AsyncSupabaseConversationStore as AsyncSupabaseConversationStore,
+    )
+    from praison_persist.conversation.supabase import (
+        SupabaseConversationStore as SupabaseConversationStore,
+    )
+    from praison_persist.conversation.surrealdb import (
+        AsyncSurrealDBConversationStore as AsyncSurrealDBConversationStore,
+    )
+    from praison_persist.conversation.surrealdb import (
+        SurrealDBConversationStore as SurrealDBConversationStore,
+    )
     from praison_persist.errors import BackendError as BackendError
     from praison_persist.errors import ConfigurationError as ConfigurationError
     from praison_persist.errors import ConflictError as ConflictError
@@ -130,7 +154,17 @@ if TYPE_CHECKING:
     from praison_persist.models import Span as Span
     from praison_persist.models import ToolCall as ToolCall
     from praison_persist.models import Trace as Trace
+    from praison_persist.orchestrator import PersistenceOrchestrator as PersistenceOrchestrator
     from praison_persist.outbox import Health as Health
+    from praison_persist.persistence_config import PersistenceConfig as PersistenceConfig
+    from praison_persist.persistent_agent import PersistentAgent as PersistentAgent
+    from praison_persist.persistent_agent import (
+        wrap_agent_with_persistence as wrap_agent_with_persistence,
+    )
+    from praison_persist.persistent_session import PersistentSession as PersistentSession
+    from praison_persist.persistent_session import (
+        create_persistent_session as create_persistent_session,
+    )
     from praison_persist.protocols import AsyncConversationStore as AsyncConversationStore
     from praison_persist.protocols import AsyncRunStore as AsyncRunStore
     from praison_persist.protocols import AsyncStateStore as AsyncStateStore
@@ -197,6 +231,7 @@ if TYPE_CHECKING:
     from praison_persist.state.valkey import ValkeyStateStore as ValkeyStateStore
 
 _NAMES = {
+    "_environment": ("ENV_VARS", "get_env_var"),
     "adapter": (
         "DB",
         "CockroachDB",
@@ -210,12 +245,17 @@ _NAMES = {
         "db",
     ),
     "agent": ("Agent", "memory"),
+    "available": ("list_available_backends",),
     "config": (
         "create_conversation_store",
         "create_knowledge_store",
         "create_state_store",
         "get_default_registry",
     ),
+    "conversation.json_file": ("AsyncJSONConversationStore", "JSONConversationStore"),
+    "configured_stores": ("create_stores_from_config",),
+    "conversation.supabase": ("AsyncSupabaseConversationStore", "SupabaseConversationStore"),
+    "conversation.surrealdb": ("AsyncSurrealDBConversationStore", "SurrealDBConversationStore"),
     "errors": (
         "BackendError",
         "ConfigurationError",
@@ -265,7 +305,11 @@ _NAMES = {
         "ToolCall",
         "Trace",
     ),
+    "orchestrator": ("PersistenceOrchestrator",),
     "outbox": ("Health",),
+    "persistence_config": ("PersistenceConfig",),
+    "persistent_agent": ("PersistentAgent", "wrap_agent_with_persistence"),
+    "persistent_session": ("PersistentSession", "create_persistent_session"),
     "protocols": (
         "AsyncConversationStore",
         "AsyncRunStore",

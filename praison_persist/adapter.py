@@ -124,11 +124,13 @@ class PraisonAIDB(MessageHooks, ToolHooks, RunHooks, TraceHooks, SessionQueries,
         conversation_store: Any = None,
         state_store: Any = None,
         knowledge_store: Any = None,
+        *,
+        history: History | None = None,
     ) -> Self:
         """Build an adapter around stores that exist."""
         new = cls.__new__(cls)
         connected = connect(conversation_store, None, {})
-        new._use(connected, History(), record_traces=True)  # noqa: SLF001 - a constructor
+        new._use(connected, history or History(), record_traces=True)  # noqa: SLF001 - a constructor
         if state_store is not None:
             connected.use_state(state_store)
         if knowledge_store is not None:

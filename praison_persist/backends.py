@@ -7,6 +7,7 @@ from praison_persist.registry import Backend, Tested
 __all__ = ["CONVERSATION", "KNOWLEDGE", "STATE"]
 
 _SQL = "praison_persist.sql.named"
+_CONVERSATION = "praison_persist.conversation"
 _STATE = "praison_persist.state"
 _KNOWLEDGE = "praison_persist.knowledge"
 
@@ -91,6 +92,50 @@ CONVERSATION = (
         ),
     ),
     Backend("async_turso", f"{_SQL}:AsyncTursoConversationStore", extra="turso"),
+    Backend(
+        "json",
+        f"{_CONVERSATION}.json_file:JSONConversationStore",
+        title="JSON files",
+        tested=Tested(
+            "engine",
+            "ext4 of Linux; filelock 3.32; folders written by praisonai 4.7",
+            "network file systems, macOS, Windows",
+        ),
+    ),
+    Backend("async_json", f"{_CONVERSATION}.json_file:AsyncJSONConversationStore"),
+    Backend(
+        "supabase",
+        f"{_CONVERSATION}.supabase:SupabaseConversationStore",
+        extra="supabase",
+        title="Supabase's REST API",
+        tested=Tested(
+            "engine",
+            "PostgREST 12.0 over PostgreSQL 15, behind a gateway of the tests; httpx 0.28",
+            "Supabase's own gateway and service",
+        ),
+    ),
+    Backend(
+        "async_supabase",
+        f"{_CONVERSATION}.supabase:AsyncSupabaseConversationStore",
+        extra="supabase",
+    ),
+    Backend(
+        "surrealdb",
+        f"{_CONVERSATION}.surrealdb:SurrealDBConversationStore",
+        extra="surrealdb",
+        title="SurrealDB",
+        tested=Tested(
+            "engine",
+            "surrealdb 2.0 (SurrealDB 2.3): in a folder, and behind ws and http, one request "
+            "at a time",
+            "a SurrealDB server, which runs transactions at once; its users and clusters",
+        ),
+    ),
+    Backend(
+        "async_surrealdb",
+        f"{_CONVERSATION}.surrealdb:AsyncSurrealDBConversationStore",
+        extra="surrealdb",
+    ),
 )
 KNOWLEDGE = (
     Backend(

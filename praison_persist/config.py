@@ -35,14 +35,6 @@ _KINDS: dict[str, tuple[Backend, ...]] = {
     "knowledge": backends.KNOWLEDGE,
     "state": backends.STATE,
 }
-# The backend of each colour, where a database has one of each.
-_COLOURS = {
-    "postgres": {"sync": "postgres", "async": "async_postgres"},
-    "cockroachdb": {"sync": "cockroachdb", "async": "async_cockroachdb"},
-    "mysql": {"sync": "mysql", "async": "async_mysql"},
-    "sqlite": {"sync": "sync_sqlite", "async": "async_sqlite"},
-    "turso": {"sync": "turso", "async": "async_turso"},
-}
 _SCHEMES = {
     "postgres": "postgres",
     "postgresql": "postgres",
@@ -56,8 +48,13 @@ _SCHEMES = {
     "libsql": "turso",
     "turso": "turso",
     "sqlite+libsql": "turso",
+    **dict.fromkeys(("surrealdb", "surreal", "surrealkv", "ws", "wss", "mem"), "surrealdb"),
 }
-_HOSTS = {".turso.io": "turso"}  # what serves a URL of http or https
+_HOSTS = {  # ends of the host in a URL of http or https
+    ".turso.io": "turso",
+    ".supabase.co": "supabase",
+    ".supabase.com": "supabase",
+}
 _KNOWLEDGE_PLACES = {  # what is in host and port of a URL of http or https
     "qdrant": "qdrant",
     ":6333": "qdrant",
@@ -103,6 +100,8 @@ def detect_backend(url: str, *, kind: str = "conversation") -> str:
     if name in ("http", "https"):
         name = _served(url, kind, name)
     if kind == "conversation":
+        if not separator and url.partition(":")[0].lower() == "json":
+            return "json"  # json:folder
         if not separator:
             _check_path(url)
             return "sqlite"  # a path, or ":memory:"
@@ -167,10 +166,16 @@ def create_conversation_store(
         raise ConfigurationError(f"Invalid conversation mode: {mode}. Expected sync|async|auto")
     registry = registry or get_default_registry("conversation")
     name = registry.list_aliases().get(backend.lower(), backend.lower())
-    database = name.removeprefix("async_").removeprefix("sync_")
-    name = _COLOURS.get(database, {}).get(mode, name)
+    name = _of_colour(name, mode, registry)
     store = registry.create(name, **({} if url is None else {"url": url}), **options)
     return _coloured(store, mode)
+
+
+def _of_colour(name: str, mode: str, registry: StoreRegistry) -> str:
+    """Return the name of the colour that is wanted, if the backend has one."""
+    base = name.removeprefix("async_").removeprefix("sync_")
+    wanted = {"sync": (f"sync_{base}", base), "async": (f"async_{base}",)}.get(mode, ())
+    return next((other for other in wanted if registry.has(other)), name)
 
 
 def _coloured(store: Any, mode: str) -> Any:
@@ -241,7 +246,5 @@ def _create(
         raise ConfigurationError(f"Invalid {kind} mode: {mode}. Expected sync|async|auto")
     registry = registry or get_default_registry(kind)
     name = registry.list_aliases().get(backend.lower(), backend.lower())
-    base = name.removeprefix("async_")
-    wanted = {"sync": base, "async": f"async_{base}"}.get(mode, name)
-    name = wanted if registry.has(wanted) else name
+    name = _of_colour(name, mode, registry)
     return registry.create(name, **({} if url is None else {"url": url}), **options)

@@ -11,7 +11,9 @@ from typing import Any
 
 from praison_persist._adapt import background_loop, blocking, offload
 from praison_persist._duck import adopt
+from praison_persist._environment import own_variable
 from praison_persist.config import create_conversation_store, detect_backend, get_default_registry
+from praison_persist.conversation.base import AsyncBaseConversationStore, BaseConversationStore
 from praison_persist.errors import ConfigurationError, MissingDependencyError, UnsupportedError
 from praison_persist.knowledge_protocols import AsyncKnowledgeStore, KnowledgeStore
 from praison_persist.lifecycle import Stores
@@ -24,7 +26,7 @@ from praison_persist.protocols import (
     StateStore,
 )
 
-__all__ = ["Connected", "connect", "connect_store"]
+__all__ = ["Connected", "connect", "connect_store", "knowledge_pair", "state_pair"]
 
 
 @dataclass(slots=True)
@@ -74,15 +76,7 @@ class Connected:
             StateRunStore,
         )
 
-        if isinstance(store, StateStore):
-            sync, other = store, offload(store, AsyncStateStore)
-        elif isinstance(store, AsyncStateStore):
-            sync, other = blocking(store, StateStore), store
-        else:
-            raise ConfigurationError(
-                f"{type(store).__name__} is no state store: it derives neither from StateStore nor "
-                "from AsyncStateStore"
-            )
+        sync, other = state_pair(store)
         runs = StateRunStore(sync, self.sync_conversation)
         aruns = AsyncStateRunStore(other, self.async_conversation)
         self.sync_state, self.async_state, self.apart = sync, other, True
@@ -94,16 +88,7 @@ class Connected:
         Raises:
             ConfigurationError: it is none.
         """
-        if isinstance(store, KnowledgeStore):
-            pair = store, offload(store, AsyncKnowledgeStore)
-        elif isinstance(store, AsyncKnowledgeStore):
-            pair = blocking(store, KnowledgeStore), store
-        else:
-            raise ConfigurationError(
-                f"{type(store).__name__} is no knowledge store: it derives neither from "
-                "KnowledgeStore nor from AsyncKnowledgeStore"
-            )
-        self.sync_knowledge, self.async_knowledge = pair
+        self.sync_knowledge, self.async_knowledge = knowledge_pair(store)
 
     def embed_with(self, embedder: Any) -> None:
         """Let this embed the texts of the knowledge that is kept beside the conversations.
@@ -179,6 +164,38 @@ class Connected:
                 stack.push_async_callback(self.async_knowledge.close)
 
 
+def state_pair(store: Any) -> tuple[StateStore, AsyncStateStore]:
+    """Return a state store of either colour in both.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if isinstance(store, StateStore):
+        return store, offload(store, AsyncStateStore)
+    if isinstance(store, AsyncStateStore):
+        return blocking(store, StateStore), store
+    raise ConfigurationError(
+        f"{type(store).__name__} is no state store: it derives neither from StateStore nor from "
+        "AsyncStateStore"
+    )
+
+
+def knowledge_pair(store: Any) -> tuple[KnowledgeStore, AsyncKnowledgeStore]:
+    """Return a knowledge store of either colour in both.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if isinstance(store, KnowledgeStore):
+        return store, offload(store, AsyncKnowledgeStore)
+    if isinstance(store, AsyncKnowledgeStore):
+        return blocking(store, KnowledgeStore), store
+    raise ConfigurationError(
+        f"{type(store).__name__} is no knowledge store: it derives neither from KnowledgeStore "
+        "nor from AsyncKnowledgeStore"
+    )
+
+
 def connect(database: Any, backend: str | None, options: dict[str, Any]) -> Connected:
     """Return the stores for a URL, a path, or a store.
 
@@ -186,13 +203,14 @@ def connect(database: Any, backend: str | None, options: dict[str, Any]) -> Conn
         ConfigurationError, UnknownBackendError, MissingDependencyError: see PraisonAIDB.
     """
     if database is None and backend is None:
-        database = os.environ.get("PRAISONAI_CONVERSATION_URL")
+        database = own_variable("CONVERSATION_URL")
         if not database:
             raise ConfigurationError(
                 "Where is the conversation to be kept? Pass database_url='sqlite:///agent.db', "
-                "another database URL or a store, or set PRAISONAI_CONVERSATION_URL"
+                "another database URL or a store, or set PRAISON_CONVERSATION_URL or "
+                "PRAISONAI_CONVERSATION_URL"
             )
-        replica_url = os.environ.get("PRAISONAI_CONVERSATION_REPLICA_URL")
+        replica_url = own_variable("CONVERSATION_REPLICA_URL")
         if replica_url:
             options = {"replica_url": replica_url, **options}
     if isinstance(database, str | os.PathLike) or database is None:
@@ -222,6 +240,8 @@ def _of_store(store: Any) -> Connected:
     if stores and isinstance(store, stores.SQLConversationStore | stores.AsyncSQLConversationStore):
         return _of_sql(store)
     address = f"<{type(store).__name__}>"
+    if isinstance(store, BaseConversationStore | AsyncBaseConversationStore):
+        address = store.driver.address
     if isinstance(store, ConversationStore):
         return Connected(store, address, store, offload(store, AsyncConversationStore))
     if isinstance(store, AsyncConversationStore):

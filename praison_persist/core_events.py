@@ -35,7 +35,7 @@ def install_tool_hooks(registry: Any = None) -> None:
         return
     from praisonaiagents.hooks import HookEvent, get_default_registry  # noqa: PLC0415 - see above
 
-    registry = registry or get_default_registry()
+    registry = get_default_registry() if registry is None else registry  # an empty one is false
     with _installing:
         # Async on purpose: the core denies a tool while a sync hook of another turn is running.
         for event, hook in (

@@ -110,7 +110,13 @@ def agent_start(
     stores: Stores, session: ConversationSession, history: History
 ) -> Flow[list[ConversationMessage]]:
     """Resume the session, or create it. Return what the model is to be handed, oldest first."""
-    yield from wait(stores.conversation.ensure_session(session))
+    yield from begin(stores, session)
+    return (yield from resume(stores, session.session_id, history))
+
+
+def begin(stores: Stores, session: ConversationSession) -> Flow[ConversationSession]:
+    """Create the session if it does not exist, for its agent that starts; return it as stored."""
+    stored = yield from wait(stores.conversation.ensure_session(session))
     yield from end_interrupted(stores, session.session_id)
     if stores.apart:
         yield from _change_agent(
@@ -124,7 +130,7 @@ def agent_start(
             },
             session.metadata or {},
         )
-    return (yield from resume(stores, session.session_id, history))
+    return stored
 
 
 def end_interrupted(stores: Stores, session_id: str) -> Flow[None]:

@@ -101,3 +101,9 @@ def test_a_session_moves_to_another_database(run: Run) -> None:
     printed = run("export_import.py")
     assert printed.count("Imported: 2 messages") == 2
     assert "Your name is Ada." in printed
+
+
+def test_an_orchestrator_tells_one_agent_what_another_was_told(run: Run) -> None:
+    printed = run("orchestrator.py")
+    assert "Your name is Ada." in printed
+    assert "4 messages, 1 document near, seen 2 times" in printed

@@ -24,7 +24,15 @@ from .programs import ROOT, environment, python
 
 README = ROOT / "README.md"
 TRIED = [README, ROOT / "docs" / "migrations.md"]
-_PROGRAMS = ("knowledge.md", "scaling.md", "sessions.md", "sessions_sql.md", "state.md")
+_PROGRAMS = (
+    "conversation_json.md",
+    "knowledge.md",
+    "orchestrator.md",
+    "scaling.md",
+    "sessions.md",
+    "sessions_sql.md",
+    "state.md",
+)
 WITH_PROGRAMS = [*TRIED, *(ROOT / "docs" / name for name in _PROGRAMS)]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 

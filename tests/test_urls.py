@@ -13,10 +13,11 @@ import certifi
 import pytest
 from sqlalchemy.engine import URL
 
+from praison_persist._masked import masked
 from praison_persist.errors import ConfigurationError, MissingDependencyError, PersistError
 from praison_persist.models import ConversationSession
 from praison_persist.sql.stores import AsyncSQLConversationStore, SQLConversationStore
-from praison_persist.sql.url import masked, parse_url
+from praison_persist.sql.url import parse_url
 
 from .servers import MARIADB, administer, needs_mysqlclient, scratch
 
@@ -374,6 +375,7 @@ def test_a_sqlalchemy_url_is_taken_exactly() -> None:
         f"sqlite://x.db?password={SECRET}",
         "sqlite:x.db",
         "file:x.db?mode=ro",
+        "json:x",
         "",
         "  ",
         "a\x00b",

@@ -17,7 +17,12 @@ import sqlalchemy.dialects.postgresql.psycopg
 import sqlalchemy.dialects.sqlite.aiosqlite
 import sqlalchemy.ext.asyncio  # noqa: F401 - as above
 
+from praison_persist.conversation.json_file import (
+    AsyncJSONConversationStore,
+    JSONConversationStore,
+)
 from praison_persist.models import ConversationMessage
+from praison_persist.protocols import AsyncConversationStore, ConversationStore
 from praison_persist.sql.stores import AsyncSQLConversationStore, SQLConversationStore
 
 # Forked from a server that has imported everything: a process is there in milliseconds.
@@ -77,11 +82,26 @@ def _messages(name: str, count: int) -> list[ConversationMessage]:
     ]
 
 
+def _opened(url: str) -> ConversationStore:
+    if url.startswith("json:"):
+        return JSONConversationStore(url=url)
+    store = SQLConversationStore(url)
+    store.connect()
+    return store
+
+
+async def _aopened(url: str) -> AsyncConversationStore:
+    if url.startswith("json:"):
+        return AsyncJSONConversationStore(url=url)
+    store = AsyncSQLConversationStore(url)
+    await store.connect()
+    return store
+
+
 def _write(
     url: str, session_id: str, name: str, count: int, tell: Connection, wait: Connection
 ) -> None:
-    with SQLConversationStore(url) as store:
-        store.connect()
+    with _opened(url) as store:
         tell.send_bytes(b"ready")
         wait.recv_bytes()
         for message in _messages(name, count):
@@ -93,8 +113,7 @@ def _awrite(
     url: str, session_id: str, name: str, count: int, tell: Connection, wait: Connection
 ) -> None:
     async def write() -> None:
-        async with AsyncSQLConversationStore(url) as store:
-            await store.connect()
+        async with await _aopened(url) as store:
             tell.send_bytes(b"ready")
             wait.recv_bytes()
             for message in _messages(name, count):

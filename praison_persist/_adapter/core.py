@@ -50,8 +50,8 @@ def runs_of(stores: Stores) -> Any:
     """
     if stores.runs is None:
         raise UnsupportedError(
-            f"{type(stores.conversation).__name__} keeps no runs, tool calls and traces: they are "
-            "kept in SQL databases; pass a database URL"
+            f"{type(stores.conversation).__name__} keeps no runs, tool calls and traces: pass "
+            "state_url=, a store that keeps them beside it, or keep all in a SQL database"
         )
     return stores.runs
 
@@ -201,6 +201,19 @@ class AdapterCore:
             raise
         self._outbox.succeeded()
         return result
+
+    def run_flow(self, make: Make[T], *, replicas: bool = False) -> T:
+        """Run a flow over the sync stores, after the writes that wait; what fails is not kept.
+
+        Args:
+            make: returns the flow for the stores that it is given.
+            replicas: it only shows something, which replicas may tell.
+        """
+        return self._read(make, replicas=replicas)
+
+    async def arun_flow(self, make: Make[T], *, replicas: bool = False) -> T:
+        """See `run_flow`: over the async stores."""
+        return await self._aread(make, replicas=replicas)
 
     def flush_pending_writes(self, timeout: float | None = 5.0) -> bool:
         """Store what an outage kept waiting. Return whether nothing waits any more.

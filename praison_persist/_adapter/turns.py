@@ -19,11 +19,14 @@ from praison_persist.open_turns import (
     leave,
     open_streams,
     open_turns,
+    speaking_turn,
     turns_of_owner,
 )
 from praison_persist.recorder import Turn
 
 __all__ = ["TurnKeeper", "append"]
+
+_PARTIAL = {"partial": True}  # metadata of an answer that was not finished
 
 
 class TurnKeeper(AdapterCore):
@@ -148,6 +151,29 @@ class TurnKeeper(AdapterCore):
             return [self._end_turn(turn, "error" if failed else "cancelled")]
         self._leave(turn)
         return []
+
+    def stream_turn(self, session_id: str) -> Turn | None:
+        """Return the turn of the stream that is being answered in a session; None without one."""
+        turn = speaking_turn(self, session_id)
+        return turn if turn is not None and turn.streamed else None
+
+    def abandon_stream(self, turn: Turn, content: str, status: str = "cancelled") -> None:
+        """Store what was said of an answer whose stream its reader left, and end its turn.
+
+        Nothing happens if the turn has ended, or if the agent goes on with it in a run.
+
+        Args:
+            turn: see `stream_turn`.
+            content: what was said; empty is nothing.
+            status: "cancelled", or "error" if the stream failed.
+        """
+        if turn.closed or turn.is_reported:
+            return
+        messages = self._late_user(turn)
+        if content:
+            messages.append(turn.message("assistant", content, metadata=dict(_PARTIAL)))
+        said = [append(*messages)] if messages else []
+        self._write(*said, self._end_turn(turn, status))
 
     def _abandon_streams(self) -> list[Make[None]]:
         return [make for turn in open_streams(self) for make in self._abandon(turn)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from praison_persist._environment import own_variable, variable_names
+from praison_persist.conversation import supabase_sql
+from praison_persist.conversation.supabase_names import DEFAULT_SCHEMA
 from praison_persist.errors import ConfigurationError
 from praison_persist.sql import migrate
 from praison_persist.sql.schema import DEFAULT_PREFIX
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-URL_VARIABLE = "PRAISONAI_CONVERSATION_URL"
+URL_VARIABLES = variable_names("CONVERSATION_URL")
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -46,8 +48,7 @@ def _add(
     parser.set_defaults(run=run)
     parser.add_argument(
         "--url",
-        default=os.environ.get(URL_VARIABLE),
-        help=f"the database, such as sqlite:///agents.db (default: ${URL_VARIABLE})",
+        help=f"the database, such as sqlite:///agents.db (default: ${' or $'.join(URL_VARIABLES)})",
     )
     parser.add_argument("--table-prefix", default=DEFAULT_PREFIX, help="default: %(default)s")
     parser.add_argument("--schema", help="database schema of the tables")
@@ -57,8 +58,14 @@ def _add(
     if name == "downgrade":
         parser.add_argument("--force", action="store_true", help="drop tables that hold rows")
     if name == "adopt":
-        parser.set_defaults(revision="head")
+        parser.set_defaults(revision="head", supabase=False)
         parser.add_argument("--yes", action="store_true", help="do it")
+    if name in ("upgrade", "sql"):
+        parser.add_argument(
+            "--supabase",
+            action="store_true",
+            help="with what Supabase's REST API needs to serve as a conversation store",
+        )
     if name == "sql":
         parser.add_argument(
             "--dialect", choices=migrate.OFFLINE_DIALECTS, help="instead of a --url"
@@ -66,15 +73,30 @@ def _add(
 
 
 def _url(arguments: argparse.Namespace) -> str:
-    url: str | None = arguments.url
+    url: str | None = arguments.url or own_variable("CONVERSATION_URL")
     if not url:
-        raise ConfigurationError(f"Which database? Write --url URL, or set {URL_VARIABLE}")
+        raise ConfigurationError(
+            f"Which database? Write --url URL, or set {' or '.join(URL_VARIABLES)}"
+        )
     return url
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:
+    if arguments.supabase:
+        return _upgrade_supabase(arguments)
     where = {"table_prefix": arguments.table_prefix, "schema": arguments.schema}
     migrate.upgrade(_url(arguments), revision=arguments.revision, **where)
+    return _current(arguments)
+
+
+def _upgrade_supabase(arguments: argparse.Namespace) -> int:
+    if arguments.revision != "head":
+        raise ConfigurationError("--supabase is for the tables of the newest revision")
+    supabase_sql.install(
+        _url(arguments),
+        table_prefix=arguments.table_prefix,
+        schema=arguments.schema or DEFAULT_SCHEMA,
+    )
     return _current(arguments)
 
 
@@ -115,6 +137,14 @@ def _adopt(arguments: argparse.Namespace) -> int:
 
 
 def _sql(arguments: argparse.Namespace) -> int:
+    if arguments.supabase:
+        script = supabase_sql.setup_sql(
+            table_prefix=arguments.table_prefix,
+            schema=arguments.schema or DEFAULT_SCHEMA,
+            revision=arguments.revision,
+        )
+        _print(script.rstrip())
+        return 0
     script = migrate.offline_sql(
         url=None if arguments.dialect else _url(arguments),
         dialect=arguments.dialect,

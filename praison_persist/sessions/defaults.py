@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
+from praison_persist._environment import own_variable
 from praison_persist.errors import ConfigurationError
 from praison_persist.sessions.files import DefaultSessionStore, HierarchicalSessionStore
 from praison_persist.sessions.home import default_session_dir
@@ -35,7 +35,7 @@ def get_hierarchical_session_store() -> HierarchicalSessionStore:
 
 
 def _store(kind: type[DefaultSessionStore]) -> DefaultSessionStore:
-    retention, window = _setting("RETENTION"), _setting("ACTIVE_WINDOW")
+    retention, window = own_variable("SESSION_RETENTION"), own_variable("SESSION_ACTIVE_WINDOW")
     if window is not None and not window.isdecimal():
         raise ConfigurationError(
             f"PRAISON_SESSION_ACTIVE_WINDOW must be a number of messages, not {window!r}"
@@ -50,11 +50,6 @@ def _store(kind: type[DefaultSessionStore]) -> DefaultSessionStore:
         if known is None or _of(known) != _of(made):
             known = _stores[kind] = made
         return known
-
-
-def _setting(name: str) -> str | None:
-    values = (os.environ.get(f"{brand}_SESSION_{name}") for brand in ("PRAISON", "PRAISONAI"))
-    return next((value for value in values if value), None)
 
 
 def _of(store: DefaultSessionStore) -> tuple[str, str, int]:

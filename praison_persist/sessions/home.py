@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from praison_persist._environment import own_variable
+
 __all__ = ["default_session_dir", "default_spill_dir", "home"]
 
 
 def home() -> Path:
-    """Return the folder of all data: `PRAISON_HOME`, `PRAISONAI_HOME`, or the user's.
+    """Return the folder of all data: `PRAISON_HOME` or `PRAISONAI_HOME`, or the user's.
 
     The user's is `~/.praisonai` or else `~/.praison` if there is one; else `praisonai` in
     `XDG_DATA_HOME`, or `~/.praisonai`.
+
+    Raises:
+        ConfigurationError: both variables are set, and differ.
     """
-    named = os.environ.get("PRAISON_HOME") or os.environ.get("PRAISONAI_HOME")
+    named = own_variable("HOME")
     if named:
         return Path(named).expanduser().absolute()
     user = Path.home()

@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from praison_persist._masked import masked
 from praison_persist.sql.dialects import SQLITE
 from praison_persist.sql.schema import DEFAULT_PREFIX, Tables
-from praison_persist.sql.url import Target, masked
+from praison_persist.sql.url import Target
 
 __all__ = [
     "HEAD",

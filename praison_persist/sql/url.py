@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.util import immutabledict
 
+from praison_persist._masked import masked
 from praison_persist.errors import (
     ConfigurationError,
     MissingDependencyError,
@@ -24,15 +25,12 @@ from praison_persist.errors import (
 from praison_persist.sql import presets
 from praison_persist.sql.dialects import DIALECTS, SQLITE, Dialect, Driver, flag
 
-__all__ = ["Target", "masked", "parse_url"]
+__all__ = ["Target", "parse_url"]
 
 _MEMORY = ":memory:"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
-_SCHEME_PART = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*")
 _HOST = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}")  # one of several
 _AUTHORITY = re.compile("[/?]")  # ends it
-# What may stand between the slashes where there are no credentials.
-_PLAIN_HOST = re.compile(r"(\[[^\]]*\]|[^:/?@]*)(:[0-9]*)?")
 _SPREAD = ("load_balance_hosts", "random")  # libpq's words, for all drivers
 _BY_SCHEME = {scheme: dialect for dialect in DIALECTS.values() for scheme in dialect.schemes}
 
@@ -252,6 +250,8 @@ def parse_url(url: str | os.PathLike[str] | URL) -> Target:
     scheme, _, driver = match.group(1).lower().partition("+") if match else ("", "", "")
     dialect = _BY_SCHEME.get(f"{scheme}+{driver}") or _BY_SCHEME.get(scheme) or _of_web(scheme, url)
     if match is None or not match.group(2):
+        if scheme == "json":
+            raise ConfigurationError(f"{url!r} is a folder of JSON files, not a SQL database")
         if dialect is not None or scheme == "file":
             raise ConfigurationError(
                 f"{masked(url)!r} is neither a path nor a database URL, which has two slashes "
@@ -399,24 +399,3 @@ def _several(value: str | tuple[str, ...]) -> Sequence[str]:
 def _database_is_raw() -> bool:
     """Whether this SQLAlchemy leaves the database part of a URL percent-encoded (before 2.1)."""
     return make_url("postgresql:///a%20b").database == "a%20b"
-
-
-def masked(url: str) -> str:
-    """Return `url` without any password, for messages; also when it cannot be parsed."""
-    scheme = _SCHEME_PART.match(url)
-    if scheme is None:
-        return url
-    rest = url[scheme.end() :]
-    # Everything up to the last "@" may be credentials: passwords with an unencoded "@" exist.
-    credentials, at, location = rest.rpartition("@")
-    if at:
-        user = credentials.partition(":")[0]
-        rest = f"{user}:***@{location}" if ":" in credentials else f"{credentials}@{location}"
-    else:
-        # A port that is no number may be a password whose host was forgotten.
-        authority = _AUTHORITY.split(rest, 1)[0]
-        if not all(_PLAIN_HOST.fullmatch(host) for host in authority.split(",")):
-            rest = f"***{rest[len(authority) :]}"
-    return scheme.group() + re.sub(
-        r"(?i)(password|passwd|pwd|token|key|secret)=[^&]*", r"\1=***", rest
-    )

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 import filelock
 
+from praison_persist._durable import replace
 from praison_persist._flow import Flow, wait
 from praison_persist._json import dumps
 from praison_persist.errors import BackendError, ConfigurationError, PersistError
@@ -244,14 +245,7 @@ class _File(_Memory):
     def _save(self, entries: dict[str, Entry]) -> None:
         now = self.clock()
         live = {key: entry for key, entry in entries.items() if entry.is_live(now)}
-        # Nobody else writes it: the lock is held.
-        temporary = self._path.with_name(f"{self._path.name}.tmp")
-        with temporary.open("wb") as file:
-            file.write(_encode(live))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
-        _sync_folder(self._path.parent)
+        replace(self._path, _encode(live))  # nobody else does: the lock is held
         self._entries, self._order = live, None
         self._hold(self._path.open("rb"))
 
@@ -261,17 +255,6 @@ def _is_same(file: Any, other: Any) -> bool:
         return False
     ours, theirs = os.fstat(file.fileno()), os.fstat(other.fileno())
     return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder last; Windows has no such thing."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _encode(entries: Mapping[str, Entry]) -> bytes:

@@ -98,11 +98,11 @@ class KeyContract(StateContract):
         assert list(found) == list(reversed(values))
         assert found == {**values, "k0": "new"}
 
-    @pytest.mark.parametrize("pattern", _GLOBS, ids=repr)
-    def test_globs(self, store: StateStore, pattern: str) -> None:
+    def test_globs(self, store: StateStore) -> None:
         """Each engine has a grammar of its own."""
         store.set_many(dict.fromkeys(_NAMES, 1))
-        assert store.keys(pattern) == sorted(_GLOBS[pattern])
+        found = {pattern: store.keys(pattern) for pattern in _GLOBS}
+        assert found == {pattern: sorted(names) for pattern, names in _GLOBS.items()}
 
     def test_a_pattern_of_many_stars_takes_no_time(self, store: StateStore) -> None:
         """A regular expression tries every way to split the key."""
@@ -110,17 +110,20 @@ class KeyContract(StateContract):
         assert store.keys("*a" * 100 + "*b") == []
         assert store.keys("*a" * 100 + "*") == ["a" * 480]
 
-    @pytest.mark.parametrize("prefix", [key for key in ODD_KEYS if len(key) < 5], ids=repr)
-    def test_a_prefix_is_literal(self, store: StateStore, prefix: str) -> None:
+    def test_a_prefix_is_literal(self, store: StateStore) -> None:
         """`a*` scans, or clears, `ab`."""
-        others = [key for key in ODD_KEYS if not key.startswith(prefix)]
-        mine = [prefix, f"{prefix}1", f"{prefix}\U0010ffff"]
-        store.set_many(dict.fromkeys([*ODD_KEYS, *mine], 1))
-        wanted = sorted({key for key in [*ODD_KEYS, *mine] if key.startswith(prefix)})
-        assert sorted(store.scan_prefix(prefix)) == wanted
-        assert sorted({key for page in _pages(store, prefix, 1000) for key in page}) == wanted
-        assert store.clear(prefix) == len(wanted)
-        assert store.keys() == sorted(others)
+        store.set_many(dict.fromkeys(ODD_KEYS, 1))
+        for prefix in (key for key in ODD_KEYS if len(key) < 5):
+            others = [key for key in ODD_KEYS if not key.startswith(prefix)]
+            mine = [prefix, f"{prefix}1", f"{prefix}\U0010ffff"]
+            store.set_many(dict.fromkeys(mine, 1))
+            wanted = sorted({key for key in [*ODD_KEYS, *mine] if key.startswith(prefix)})
+            assert sorted(store.scan_prefix(prefix)) == wanted, prefix
+            paged = {key for page in _pages(store, prefix, 1000) for key in page}
+            assert sorted(paged) == wanted, prefix
+            assert store.clear(prefix) == len(wanted), prefix
+            assert store.keys() == sorted(others), prefix
+            store.set_many(dict.fromkeys(set(ODD_KEYS) - set(others), 1))
 
     def test_pages_show_each_key_once(self, store: StateStore) -> None:
         """A page repeats keys of the one before, or ends too early."""

@@ -97,6 +97,9 @@ def _no_turn_left() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    stores = ("PRAISONAI_CONVERSATION", "PRAISONAI_KNOWLEDGE", "PRAISONAI_STATE")
+    of_tests = ("PRAISON_TEST", "PRAISON_REQUIRE", "PRAISON_DEMO")
     for name in list(os.environ):
-        if name.startswith("PRAISONAI_CONVERSATION"):
+        is_ours = name.startswith("PRAISON_") and not name.startswith(of_tests)
+        if is_ours or name.startswith(stores) or name in ("POSTGRES_URL", "QDRANT_URL"):
             monkeypatch.delenv(name)

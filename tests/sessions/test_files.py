@@ -333,9 +333,11 @@ class TestOptions:
         monkeypatch.setenv("PRAISONAI_HOME", str(tmp_path / "a"))
         assert DefaultSessionStore().session_dir == str(tmp_path / "a" / "sessions")
         monkeypatch.setenv("PRAISON_HOME", str(tmp_path / "b"))
+        with pytest.raises(ConfigurationError, match="PRAISONAI_HOME"):
+            DefaultSessionStore()
+        monkeypatch.delenv("PRAISONAI_HOME")
         assert DefaultSessionStore().session_dir == str(tmp_path / "b" / "sessions")
         monkeypatch.delenv("PRAISON_HOME")
-        monkeypatch.delenv("PRAISONAI_HOME")
         monkeypatch.delenv("XDG_DATA_HOME", raising=False)
         monkeypatch.setenv("HOME", str(tmp_path))
         assert DefaultSessionStore().session_dir == str(tmp_path / ".praisonai" / "sessions")
@@ -353,9 +355,10 @@ class TestOptions:
         monkeypatch.setenv("PRAISONAI_SESSION_ACTIVE_WINDOW", "7")
         store = get_default_session_store()
         assert (store.retention, store.active_window) == ("keep_all", 7)
+        monkeypatch.setenv("PRAISONAI_SESSION_RETENTION", "")
         monkeypatch.setenv("PRAISON_SESSION_RETENTION", "truncate")
         assert get_default_session_store().retention == "truncate"
-        monkeypatch.setenv("PRAISON_SESSION_ACTIVE_WINDOW", "many")
+        monkeypatch.setenv("PRAISONAI_SESSION_ACTIVE_WINDOW", "many")
         with pytest.raises(ConfigurationError, match="ACTIVE_WINDOW"):
             get_default_session_store()
 

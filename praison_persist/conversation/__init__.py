@@ -1,0 +1,1 @@
+"""Conversation stores that are not SQL, and the template to write one."""

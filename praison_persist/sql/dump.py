@@ -34,6 +34,7 @@ from praison_persist.sql import conversation, views
 from praison_persist.sql.dialects import DIALECTS
 from praison_persist.sql.replica import about_all
 from praison_persist.sql.schema import Tables
+from praison_persist.sql.shown import shown
 
 __all__ = ["FORMAT", "dump_session", "load_session"]
 
@@ -52,7 +53,8 @@ _OPTIONAL = {
 def dump_session(connection: sa.Connection, t: Tables, session_id: str) -> dict[str, Any] | None:
     """See ConversationStore.dump_session. The keys are the names of tables and columns.
 
-    What the session shows of others is dumped as its own.
+    What the session shows of others is dumped as its own. What it does not show now is apart, so
+    that a store without views loads what this one shows.
     """
     check_id(session_id, "session_id")
     if not DIALECTS[connection.dialect.name].snapshots:
@@ -75,6 +77,12 @@ def dump_session(connection: sa.Connection, t: Tables, session_id: str) -> dict[
     }
     if sessions[0]["view_seq"] is None:
         del sessions[0]["view_seq"]
+    else:
+        now = {message.seq for message in shown(connection, t, session_id)}
+        hidden = [row for row in dump["messages"] if row["seq"] not in now]
+        dump["messages"] = [row for row in dump["messages"] if row["seq"] in now]
+        if hidden:
+            dump["hidden_messages"] = hidden
     for part, attribute in _OPTIONAL.items():
         table: sa.Table = getattr(t, attribute)
         if rows := _rows(connection, table, table.c.session_id == session_id):
@@ -91,8 +99,8 @@ def _messages_of(connection: sa.Connection, t: Tables, session_id: str) -> list[
     found = _rows(connection, t.messages, t.messages.c.session_id == session_id)
     own = {row["seq"] for row in found}
     for source_id in connection.scalars(sources.distinct()).all():
-        shown = views.within(t, r.session_id == session_id, source_id)
-        rows = _rows(connection, t.messages, t.messages.c.session_id == source_id, shown)
+        within = views.within(t, r.session_id == session_id, source_id)
+        rows = _rows(connection, t.messages, t.messages.c.session_id == source_id, within)
         found += [row | {"session_id": session_id} for row in rows if row["seq"] not in own]
     return sorted(found, key=lambda row: int(row["seq"]))
 
@@ -259,9 +267,12 @@ def _messages(dump: Mapping[str, Any]) -> list[ConversationMessage]:
     """Return the messages, numbered; a dump made by hand may leave that to us."""
     if "messages" not in dump:
         raise InvalidDataError("The dump has no messages; an empty list says that there are none")
-    messages = [
-        ConversationMessage.from_dict({"id": None} | row) for row in _rows_of(dump, "messages")
-    ]
+    rows = _rows_of(dump, "messages")
+    if hidden := _rows_of(dump, "hidden_messages"):
+        check_seqs([row.get("seq") for row in hidden])
+        check_seqs([row.get("seq") for row in rows])
+        rows = sorted(rows + hidden, key=lambda row: row.get("seq") or 0)
+    messages = [ConversationMessage.from_dict({"id": None} | row) for row in rows]
     check_seqs([message.seq for message in messages])
     for seq, message in enumerate(messages, 1):
         check_message(message)

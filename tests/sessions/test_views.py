@@ -19,6 +19,7 @@ from praison_persist.sql import history
 from praison_persist.sql.conversation import messages_after
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.stores import AsyncSQLConversationStore, SQLConversationStore
+from praison_persist.testing import ReferenceConversationStore
 from praison_persist.testing.contract import message, race, session
 from tests.servers import empty
 from tests.services.cockroach import Cockroach
@@ -474,3 +475,17 @@ def test_a_search_finds_what_is_shown_where_it_is_shown(
     assert found("apple") == [("f", 1), ("f", 3)]
     if has_index:
         store.drop_search_index()
+
+
+def test_a_dump_shows_stores_without_views_what_is_shown(store: Views) -> None:
+    """What was reverted or cleared comes back where a dump is loaded into another database."""
+    write(store, "a b c")
+    fork(store, "s", "f", 2)
+    store.database.run(history.revert, "s", 1, 5.0)
+    write(store, "d")
+    reference = ReferenceConversationStore()
+    for name, words in {"s": ["a", "d"], "f": ["a", "b"]}.items():
+        dump = store.dump_session(name)
+        assert dump is not None
+        reference.load_session(dump)
+        assert contents(reference, name) == words

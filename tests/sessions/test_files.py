@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import stat
 from pathlib import Path
@@ -124,6 +125,26 @@ class TestDamage:
         assert said(store, "s") == ["good", "{}"]
         assert [m["content"] for m in store.get_working_history("s")] == ["so far", "{}"]
         assert store.get_extended_session("s").children_ids == []
+
+    def test_numbers_that_json_does_not_have_become_their_names(
+        self, store: DefaultSessionStore, folder: Path
+    ) -> None:
+        """Python writes them all the same: a session with one could never be written to again."""
+        message = {
+            "role": "user",
+            "content": "x",
+            "timestamp": math.nan,
+            "metadata": {"p": -math.inf},
+        }
+        document = {"session_id": "s", "messages": [message], "metadata": {"cost": math.nan}}
+        (folder / "s.json").write_text(json.dumps(document))
+        assert store.add_user_message("s", "y")
+        session = store.get_session("s")
+        assert session.metadata == {"cost": "NaN"}
+        assert session.messages[0].metadata == {"p": "-Infinity"}
+        assert math.isfinite(session.messages[0].timestamp)
+        copy = json.dumps(store.export_all(), allow_nan=False)
+        assert store.import_sessions(json.loads(copy), overwrite=True).skipped == []
 
     def test_a_file_that_cannot_be_read_is_not_taken_for_none(
         self, store: DefaultSessionStore, folder: Path
@@ -281,6 +302,13 @@ class TestLocks:
             say(store, "other", "is not locked")
         assert raised.value.elapsed_s >= 0.05
         assert said(store, "s") == ["a"]
+
+    def test_the_file_of_a_lock_stays(self, store: DefaultSessionStore, folder: Path) -> None:
+        """Else one waits for the file that another has deleted, and a third makes a new one."""
+        say(store, "s", "a")
+        before = (folder / "s.json.lock").stat().st_ino
+        say(store, "s", "b")
+        assert (folder / "s.json.lock").stat().st_ino == before
 
     def test_without_a_lock_sessions_are_read_and_messages_spilled(
         self, store: DefaultSessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

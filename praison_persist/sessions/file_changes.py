@@ -14,7 +14,7 @@ from praison_persist.sessions.messages import SessionMessage
 from praison_persist.sessions.models import ExtendedSessionData, now_iso
 from praison_persist.sessions.open_document import OpenDocument
 from praison_persist.sessions.pooling import from_storage, to_storage
-from praison_persist.sessions.primitives import Change, OpenSession, SessionView
+from praison_persist.sessions.primitives import Change, SessionView
 from praison_persist.sessions.search import text_of_message
 from praison_persist.sessions.session_files import SessionFiles
 from praison_persist.sessions.spill import Spill, Spilled
@@ -63,11 +63,12 @@ class FileChanges(SessionStore):
             opened.take_in(entry.messages, entry.replaced)
         return opened, spilled
 
-    def _append(self, session_id: str, message: SessionMessage) -> bool:
-        def change(session: OpenSession) -> None:
-            session.append([message])
-
-        return self._change(session_id, change, what="add a message", unread=[message])
+    def _append_by(
+        self, session_id: str, message: SessionMessage, change: Change, *, retention: bool = True
+    ) -> bool:
+        return self._change(
+            session_id, change, what="add a message", retention=retention, unread=[message]
+        )
 
     def _write(self, session_id: str, change: Change, *, what: str, retention: bool = True) -> bool:
         return self._change(session_id, change, what=what, retention=retention)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from praison_persist import (
@@ -74,6 +75,25 @@ def test_nothing_that_is_spilled_is_readable(
     assert "Geheimnis" not in spilled.read_text()
     say(store, "s", "next")
     assert said(store, "s") == ["Geheimnis", "next"]
+
+
+def test_what_cannot_even_be_locked_is_spilled(
+    inner: DefaultSessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a read-only disk there is no file to lock."""
+    store = EncryptedSessionStore(inner, generate_session_key())
+    say(store, "s", "first")
+
+    def read_only(*arguments: Any, **options: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filelock.FileLock, "acquire", read_only)
+        assert not store.add_user_message("s", "Geheimnis")
+    (spilled,) = (tmp_path / "spill").iterdir()
+    assert "Geheimnis" not in spilled.read_text()
+    say(store, "s", "next")
+    assert said(store, "s") == ["first", "Geheimnis", "next"]
 
 
 def test_another_key_opens_nothing(inner: DefaultSessionStore) -> None:

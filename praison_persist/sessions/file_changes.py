@@ -104,11 +104,11 @@ class FileChanges(SessionStore):
                 if touch:
                     opened.header.updated_at = now_iso()
                 self._files.write(path, to_storage(opened.finished()))
+                self._spill.remove(spilled)  # within the lock: the next change takes in the rest
         except OSError as error:
             lost, replaced = (list(unread), None) if changed is None else changed.salvage()
             self._failed(session_id, what, error, lost, replaced)
             return False
-        self._spill.remove(spilled)
         return True
 
     def _failed(

@@ -7,6 +7,8 @@ import logging
 import math
 import os
 import stat
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from praison_persist import (
     get_hierarchical_session_store,
 )
 from praison_persist.sessions.file_locks import locked
+from praison_persist.sessions.spill import Spill, Spilled
 from praison_persist.testing.session_contract import said, say
 
 
@@ -259,6 +262,43 @@ class TestSpill:
         full.is_full = False
         assert store.delete_session("s")
         assert not store.session_exists("s")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda store: store.clear_session("s"),
+            lambda store: store.delete_session("s"),
+            lambda store: store.import_sessions(store.export_session("s"), overwrite=True),
+        ],
+    )
+    def test_nobody_takes_in_what_is_being_taken_in(
+        self, folder: Path, tmp_path: Path, full: Any, change: Callable[[Any], Any]
+    ) -> None:
+        """Another writer, let in before it is removed, would bring back what was cleared."""
+        store = DefaultSessionStore(folder, lock_timeout=0, spill_dir=tmp_path / "spill")
+        others = ThreadPoolExecutor(1)
+        tries: list[bool] = []
+
+        class Watched(Spill):
+            def remove(self, spilled: Iterable[Spilled]) -> None:
+                tries.append(others.submit(is_free).result(60))
+                super().remove(spilled)
+
+        def is_free() -> bool:
+            try:
+                with locked(folder / "s.json", 0):
+                    return True
+            except UnavailableError:
+                return False
+
+        say(store, "s", "a")
+        full.is_full = True
+        assert not store.add_user_message("s", "b")
+        full.is_full = False
+        store._spill = Watched(tmp_path / "spill", folder, is_default=False)
+        assert change(store)
+        others.shutdown()
+        assert tries == [False]
 
     def test_another_folders_session_takes_nothing_in(
         self, store: DefaultSessionStore, full: Any, tmp_path: Path

@@ -84,7 +84,6 @@ class DefaultSessionStore(FileLinks):
             ) from error
         is_default = folder == default_session_dir()
         self._spill = Spill(spills.absolute(), folder, is_default=is_default)
-        # Last: a mirror has a thread, which nobody would stop if the rest had failed.
         super().__init__(max_messages, retention, active_window, mirror)
         self.lock_timeout = lock_timeout
 

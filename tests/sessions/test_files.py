@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import stat
+import tracemalloc
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -465,6 +466,32 @@ class TestOptions:
         folder.rename(tmp_path / "moved")
         moved = DefaultSessionStore(tmp_path / "moved", spill_dir=tmp_path / "spill")
         assert said(moved, "User/1") == ["a"]
+
+
+def test_a_folder_need_not_fit_into_memory(
+    store: DefaultSessionStore, folder: Path, tmp_path: Path
+) -> None:
+    text = f"needle {'x' * 500_000}"
+    for number in range(60):
+        message = {"role": "user", "content": text, "timestamp": 1.0}
+        document = {
+            "session_id": f"s{number}",
+            "messages": [message],
+            "archived_messages": [message],
+        }
+        (folder / f"s{number}.json").write_text(json.dumps(document))
+    store = DefaultSessionStore(folder, cache_maxsize=1, spill_dir=tmp_path / "spill")
+    for read in (
+        lambda: [line["message_count"] for line in store.list_sessions(limit=5)],
+        lambda: [len(hit.messages) - 1 for hit in store.search("needle")],
+    ):
+        tracemalloc.start()
+        try:
+            assert read() == [1] * 5
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 32_000_000, "the folder has 60 MB"
 
 
 def test_a_failure_is_told_to_the_agents_hooks(

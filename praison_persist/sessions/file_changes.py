@@ -33,7 +33,6 @@ class FileChanges(SessionStore):
     def _read(
         self, session_id: str, *, last: int | None = None, archive: bool = False
     ) -> SessionView | None:
-        del archive  # it is in the same document
         try:
             if not self._files.find(session_id).exists() and not self._spill.waiting(session_id):
                 return None
@@ -47,6 +46,10 @@ class FileChanges(SessionStore):
         count = len(session.messages)
         if last is not None:
             session.messages = session.messages[max(0, count - last) :]
+        if not archive:  # which an encrypted store would decrypt
+            session.archived_messages = []
+            for snapshot in session.snapshots:
+                snapshot.transcript = None
         return SessionView(session, count)
 
     def _open(self, session_id: str, path: Path) -> tuple[OpenDocument, list[Spilled]]:

@@ -123,6 +123,28 @@ def test_what_was_changed_is_not_believed(inner: DefaultSessionStore) -> None:
         store.get_chat_history("s")
 
 
+def test_what_is_not_asked_for_is_not_decrypted(inner: DefaultSessionStore) -> None:
+    """A long archive would make each turn slower than the one before."""
+    store = EncryptedSessionStore(inner, generate_session_key())
+    say(store, "s", "first", "second")
+    store.create_snapshot("s")
+    say(store, "s", "third", "fourth", "fifth")
+    path = Path(inner.session_dir) / "s.json"
+    document = json.loads(path.read_text())
+    archived = document["archived_messages"][0]
+    records = document["snapshot_storage"]["records"].values()
+    for message in (archived, *(record for record in records if record and "content" in record)):
+        message["content"] = message["content"][:-10]
+    path.write_text(json.dumps(document))
+    assert said(store, "s")[-1] == "fifth"
+    assert store.set_runtime_state("s", "native", "t", {"a": 1})
+    assert store.get_runtime_state("s", "native", "t") == {"a": 1}
+    assert [line["session_id"] for line in store.list_sessions()] == ["s"]
+    assert [checkpoint["label"] for checkpoint in store.list_checkpoints("s")] == [None]
+    with pytest.raises(ConfigurationError, match="changed since"):
+        store.get_session("s")
+
+
 def test_what_was_there_before_the_key_is_read(inner: DefaultSessionStore) -> None:
     say(inner, "s", "plain")
     assert inner.update_session_metadata("s", a=1)

@@ -501,9 +501,11 @@ def test_a_failure_is_told_to_the_agents_hooks(
     types = pytest.importorskip("praisonaiagents.hooks.types")
     event = types.HookEvent.SESSION_PERSIST_FAILED
     told: list[Any] = []
+    answers: list[bool] = []
 
     def hook(given: Any) -> Any:
         told.append(given)
+        answers.append(store.set_agent_info("s", "Ada"))
         return types.HookResult.allow()
 
     registry = hooks.get_default_registry()
@@ -518,6 +520,7 @@ def test_a_failure_is_told_to_the_agents_hooks(
     finally:
         registry.unregister(hook_id)
     failed, damaged = told
+    assert answers == [False, True], "a hook may use the session"
     assert (failed.session_id, failed.role, failed.content) == ("s", "user", "lost")
     assert "No space left" in failed.error
     assert failed.spilled is False, "fsync failed there as well"

@@ -133,7 +133,7 @@ class DefaultSessionStore(FileLinks):
 
 def _header(session_id: str, document: dict[str, Any]) -> SessionView:
     """Return a session of which the messages are counted only: there may be thousands of them."""
-    without = {name: [] for name in ("messages", "archived_messages", "snapshots")}
+    without: dict[str, Any] = {name: [] for name in ("messages", "archived_messages", "snapshots")}
     session = stored_session(session_id, document | without)
     return SessionView(session, len(dicts_of(document.get("messages"))))
 

@@ -51,6 +51,9 @@ class Command:
 
 
 COMMANDS = (
+    Command(
+        "doctor", "praison_persist.cli.doctor:doctor", "Connect to the stores; say what is wrong."
+    ),
     Command("run", "praison_persist.cli.run:run", "Ask an agent, and keep the turn."),
     Command(
         "resume", "praison_persist.cli.run:resume", "Show a session that exists, or go on with it."

@@ -127,7 +127,7 @@ def _program(
 ) -> None:
     """Persistence of AI agents: run them, look at what they keep, and look after the databases."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
+        typer.echo(context.get_help())
         raise typer.Exit(2)
 
 

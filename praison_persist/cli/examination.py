@@ -46,6 +46,12 @@ MOST_SKEW_S = 1.0  # what expires would expire that much too early or too late
 _MAKES_NOTHING: dict[tuple[str, str], dict[str, Any]] = {
     ("state", "dynamodb"): {"auto_create_table": False},
 }
+# Where an embedded engine is without a URL: of those whose modules import their client.
+_DEFAULT_FOLDERS = {
+    "chroma": "./chroma",
+    "lancedb": "./lancedb",
+    "lightrag": "./lightrag_storage",
+}
 _ENCRYPTED = {"https", "rediss", "valkeys", "milvuss", "couchbases", "clickhouses", "wss"}
 _CREATE: dict[str, Callable[..., Any]] = {
     "conversation": create_conversation_store,
@@ -281,11 +287,11 @@ def _refuse_absent(kind: str, backend: str, url: str | None) -> None:
 
 def _local(backend: str, url: str | None) -> str | None:
     """Return the path that a URL of an embedded engine means, None if there is a server."""
-    if backend == "chroma":
-        return "./chroma_db" if url is None else None
-    scheme, separator, rest = (url or "").partition("://")
-    if not url or not separator:
-        return url or None
+    if not url:
+        return _DEFAULT_FOLDERS.get(backend)
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
     if backend in ("lancedb", "lightrag") and scheme == backend:
         return rest
     if backend == "milvus" and (rest.startswith("/") or rest.endswith(".db")):

@@ -34,7 +34,7 @@ def examine_redis(result: Examination, url: str | None) -> None:
             "server_connections": info["connected_clients"],
             "server_max_connections": info.get("maxclients"),
         }
-    except redis.ResponseError:
-        return  # an account that may read keys, and no more
+    except redis.RedisError:
+        return  # an account that may read keys, and no more; a server that ends just now
     finally:
         client.close()

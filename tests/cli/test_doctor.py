@@ -17,6 +17,8 @@ from praison_persist.sql import migrate
 from praison_persist.sql.url import parse_url
 from tests.programs import ROOT
 from tests.servers import free_port
+from tests.services.cockroach import Cockroach
+from tests.services.sqld import Sqld
 from tests.state.services import namespace
 
 from .commands import tell
@@ -84,6 +86,8 @@ def test_what_is_not_there_is_said_and_not_made(capsys: pytest.CaptureFixture[st
     ("backend", "url"),
     [
         ("chroma", None),
+        ("lancedb", None),
+        ("lightrag", None),
         ("lancedb", "lancedb://folder"),
         ("lightrag", "lightrag://folder"),
         ("milvus", "milvus:///folder/file.db"),
@@ -93,6 +97,11 @@ def test_what_is_not_there_is_said_and_not_made(capsys: pytest.CaptureFixture[st
 def test_an_embedded_engine_is_not_made_either(backend: str, url: str | None) -> None:
     found = examine("knowledge", backend, url, {})
     assert found.verdict is Verdict.ABSENT
+    assert not list(Path().iterdir())
+
+
+def test_a_file_of_state_is_not_made() -> None:
+    assert examine("state", None, "memory:///none.json", {}).verdict is Verdict.OK
     assert not list(Path().iterdir())
 
 
@@ -174,6 +183,25 @@ def test_a_server_is_told_with_its_facts(database: str, request: pytest.FixtureR
     assert "clock_skew_s" in facts
     state = examine("state", None, url, {"table_prefix": "doctor_"})
     assert (state.verdict, state.facts["schema"]) == (Verdict.OK, migrate.HEAD)
+
+
+def test_libsql_is_told_with_its_facts(own_sqld: Sqld) -> None:
+    found = conversation(own_sqld.url)
+    assert (found.verdict, found.problems) == (Verdict.OK, [])
+    assert found.facts["server"].startswith("SQLite ")
+    assert found.facts["schema"] == migrate.HEAD
+
+
+def test_cockroachdb_is_told_with_its_facts(cockroach: Cockroach) -> None:
+    found = conversation(cockroach.url)
+    assert found.verdict is Verdict.ABSENT
+    assert {"server", "clock_skew_s", "latency_ms", "pool"} <= found.facts.keys()
+
+
+def test_singlestore_is_told_with_its_facts(singlestore_database: str) -> None:
+    found = conversation(singlestore_database)
+    assert found.verdict is Verdict.ABSENT
+    assert {"clock_skew_s", "latency_ms", "pool"} <= found.facts.keys()
 
 
 def _with(url: str, **parts: Any) -> str:

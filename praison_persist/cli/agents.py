@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from praison_persist.adapter import PraisonAIDB
-from praison_persist.errors import BackendError, ConfigurationError, MissingDependencyError
+from praison_persist.errors import (
+    BackendError,
+    ConfigurationError,
+    MissingDependencyError,
+    PersistError,
+)
 
 __all__ = ["Persona", "answer"]
 
@@ -56,7 +61,7 @@ def answer(db: PraisonAIDB, who: Persona, prompt: str, session_id: str, user_id:
             )
             said = agent.chat(prompt)
         except ValueError as error:
-            if isinstance(error, ConfigurationError):
+            if isinstance(error, PersistError):
                 raise
             raise ConfigurationError(str(error)) from error  # of the core: a key is missing
     if said is None:

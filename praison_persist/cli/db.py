@@ -28,6 +28,10 @@ Supabase = Annotated[
 ]
 
 
+def _prefix(given: str | None) -> str:
+    return DEFAULT_PREFIX if given is None else given  # an empty one is one
+
+
 def _dialects() -> list[str]:
     return list(migrate.OFFLINE_DIALECTS)
 
@@ -41,7 +45,7 @@ def upgrade(
     supabase: Supabase = False,
 ) -> None:
     """Bring the tables to a revision; adopt those of praisonai."""
-    prefix = table_prefix or DEFAULT_PREFIX
+    prefix = _prefix(table_prefix)
     if not supabase:
         migrate.upgrade(
             conversation_url(url), revision=revision, table_prefix=prefix, schema=schema
@@ -69,7 +73,7 @@ def downgrade(
     migrate.downgrade(
         conversation_url(url),
         revision=revision,
-        table_prefix=table_prefix or DEFAULT_PREFIX,
+        table_prefix=_prefix(table_prefix),
         schema=schema,
         force=force,
     )
@@ -85,7 +89,7 @@ def current(
 ) -> None:
     """Print the revision of the tables."""
     revision = migrate.current(
-        conversation_url(url), table_prefix=table_prefix or DEFAULT_PREFIX, schema=schema
+        conversation_url(url), table_prefix=_prefix(table_prefix), schema=schema
     )
     if as_json:
         print_json({"revision": revision, "head": migrate.HEAD})
@@ -102,7 +106,7 @@ def check(
 ) -> None:
     """Compare the tables with those that this package expects; status 1 if they differ."""
     differences = migrate.check(
-        conversation_url(url), table_prefix=table_prefix or DEFAULT_PREFIX, schema=schema
+        conversation_url(url), table_prefix=_prefix(table_prefix), schema=schema
     )
     if as_json:
         print_json(differences)
@@ -122,7 +126,7 @@ def adopt(
 ) -> None:
     """Show what adopting praisonai's tables would do; --yes does it."""
     report = migrate.adopt_report(
-        conversation_url(url), table_prefix=table_prefix or DEFAULT_PREFIX, schema=schema
+        conversation_url(url), table_prefix=_prefix(table_prefix), schema=schema
     )
     print_line(str(report))
     if yes and report.needed:
@@ -145,7 +149,7 @@ def sql(
     ] = None,
 ) -> None:
     """Print the SQL that creates the tables."""
-    prefix = table_prefix or DEFAULT_PREFIX
+    prefix = _prefix(table_prefix)
     if supabase:
         script = supabase_sql.setup_sql(
             table_prefix=prefix, schema=schema or DEFAULT_SCHEMA, revision=revision

@@ -91,7 +91,7 @@ class Examination:
         kind: "conversation", "knowledge" or "state".
         backend: its registered name; empty if it could not be told.
         address: without credentials.
-        verdict: the worst that was found.
+        verdict: of the first problem.
         problems: a line each, with the remedy; none if all is well.
         facts: name -> value, of those that could be had. Times are milliseconds where the name
             ends with _ms, seconds with _s; sizes are bytes.
@@ -151,11 +151,13 @@ def examine(
         result.found(str(error), Verdict.SCHEMA_OLD)
     except RefusedError as error:
         result.found(str(error), Verdict.REFUSED)
-    except UnavailableError as error:
-        refused = f"{result.address} refused: " in str(error)  # in the words of all our drivers
-        result.found(str(error), Verdict.REFUSED if refused else Verdict.UNREACHABLE)
     except BackendError as error:
-        result.found(str(error), Verdict.REFUSED)
+        if f"{result.address} refused: " in str(error):  # in the words of all our drivers
+            result.found(str(error), Verdict.REFUSED)
+        elif isinstance(error, UnavailableError):
+            result.found(str(error), Verdict.UNREACHABLE)
+        else:
+            result.found(str(error))
     except PersistError as error:
         result.found(str(error))
     return result

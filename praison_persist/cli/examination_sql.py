@@ -188,9 +188,9 @@ def _examine_tables(result: Examination, database: Any, state: State) -> None:
     if state is State.OTHER:
         known = {revision.revision for revision in migrate.history()}
         if not set(str(result.facts["schema"]).split(", ")) <= known:
-            result.verdict = Verdict.SCHEMA_NEW
-            result.problems.append(
-                f"{target} is of a newer package: pip install --upgrade praison-persist"
+            result.found(
+                f"{target} is of a newer package: pip install --upgrade praison-persist",
+                Verdict.SCHEMA_NEW,
             )
             return
     differences = migrate.check_target(target, ours)

@@ -231,3 +231,11 @@ def test_the_lists_of_db_are_json_for_programs(capsys: pytest.CaptureFixture[str
         "head": head,
     }
     assert tell(capsys, "db", "check", "--url", "a.db", "--json").json == []
+
+
+def test_an_empty_prefix_is_a_prefix(capsys: pytest.CaptureFixture[str]) -> None:
+    """The tables are made under the default's names, beside those that were meant."""
+    words = ["--url", "a.db", "--table-prefix", ""]
+    assert tell(capsys, "db", "upgrade", *words).status == 0
+    assert tell(capsys, "db", "check", *words).status == 0
+    assert tell(capsys, "db", "current", "--url", "a.db").out == "no revision\n"

@@ -170,7 +170,7 @@ def _examine(
     given = (backend or detect_backend(url or "", kind=kind)).lower()
     name = get_default_registry(kind).list_aliases().get(given, given)
     result.backend = name
-    _refuse_absent(kind, name, url)
+    _refuse_absent(name, url)
     options = {**_MAKES_NOTHING.get((kind, name), {}), **options}
     if "max_retries" in inspect.signature(get_default_registry(kind).resolve(given)).parameters:
         options.setdefault("max_retries", 0)  # the first failure says all
@@ -274,14 +274,12 @@ def with_version(module: str) -> str:
     return f"{module} {version}".strip()
 
 
-def _refuse_absent(kind: str, backend: str, url: str | None) -> None:
+def _refuse_absent(backend: str, url: str | None) -> None:
     """Refuse an embedded engine's file that is not there: its client would make it.
 
     Raises:
         NotFoundError: it is not there.
     """
-    if kind != "knowledge":
-        return
     place = _local(backend.removeprefix("async_"), url)
     if place is not None and not Path(place).expanduser().exists():
         raise NotFoundError(f"There is no {place}: check the path, or let the first use make it")
@@ -292,12 +290,11 @@ def _local(backend: str, url: str | None) -> str | None:
     if not url:
         return _DEFAULT_FOLDERS.get(backend)
     scheme, separator, rest = url.partition("://")
+    if backend.startswith("surrealdb"):
+        return rest if scheme in ("surrealkv", "file", "rocksdb") else None
+    if backend not in ("lancedb", "lightrag", "milvus"):
+        return None
     if not separator:
         return url
-    if backend in ("lancedb", "lightrag") and scheme == backend:
-        return rest
-    if backend == "milvus" and (rest.startswith("/") or rest.endswith(".db")):
-        return rest
-    if backend.startswith("surrealdb") and scheme in ("surrealkv", "file", "rocksdb"):
-        return rest
-    return None
+    is_file = backend == "milvus" and (rest.startswith("/") or rest.endswith(".db"))
+    return rest if is_file or scheme in ("lancedb", "lightrag") else None

@@ -39,6 +39,12 @@ if TYPE_CHECKING:
     from praison_persist.conversation.json_file import (
         JSONConversationStore as JSONConversationStore,
     )
+    from praison_persist.conversation.supabase import (
+        AsyncSupabaseConversationStore as AsyncSupabaseConversationStore,
+    )
+    from praison_persist.conversation.supabase import (
+        SupabaseConversationStore as SupabaseConversationStore,
+    )
     from praison_persist.errors import BackendError as BackendError
     from praison_persist.errors import ConfigurationError as ConfigurationError
     from praison_persist.errors import ConflictError as ConflictError
@@ -241,6 +247,7 @@ _NAMES = {
     ),
     "conversation.json_file": ("AsyncJSONConversationStore", "JSONConversationStore"),
     "configured_stores": ("create_stores_from_config",),
+    "conversation.supabase": ("AsyncSupabaseConversationStore", "SupabaseConversationStore"),
     "errors": (
         "BackendError",
         "ConfigurationError",

@@ -103,6 +103,22 @@ CONVERSATION = (
         ),
     ),
     Backend("async_json", f"{_CONVERSATION}.json_file:AsyncJSONConversationStore"),
+    Backend(
+        "supabase",
+        f"{_CONVERSATION}.supabase:SupabaseConversationStore",
+        extra="supabase",
+        title="Supabase's REST API",
+        tested=Tested(
+            "engine",
+            "PostgREST 12.0 over PostgreSQL 15, behind a gateway of the tests; httpx 0.28",
+            "Supabase's own gateway and service",
+        ),
+    ),
+    Backend(
+        "async_supabase",
+        f"{_CONVERSATION}.supabase:AsyncSupabaseConversationStore",
+        extra="supabase",
+    ),
 )
 KNOWLEDGE = (
     Backend(

@@ -49,7 +49,11 @@ _SCHEMES = {
     "turso": "turso",
     "sqlite+libsql": "turso",
 }
-_HOSTS = {".turso.io": "turso"}  # what serves a URL of http or https
+_HOSTS = {  # ends of the host in a URL of http or https
+    ".turso.io": "turso",
+    ".supabase.co": "supabase",
+    ".supabase.com": "supabase",
+}
 _KNOWLEDGE_PLACES = {  # what is in host and port of a URL of http or https
     "qdrant": "qdrant",
     ":6333": "qdrant",

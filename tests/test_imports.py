@@ -53,6 +53,12 @@ def test_importing_models_errors_and_protocols_loads_no_sql() -> None:
     assert loaded_by(program) & (HEAVY - {"asyncio"}) == set()
 
 
+def test_a_rest_store_loads_no_sql() -> None:
+    """It is for functions that start often, and where there is no driver."""
+    program = "from praison_persist import SupabaseConversationStore"
+    assert loaded_by(program) & (HEAVY - {"asyncio"}) == set()
+
+
 def test_a_store_loads_only_its_own_driver(tmp_path: Path) -> None:
     """One missing package of another database breaks this one."""
     program = f"""

@@ -100,6 +100,7 @@ def test_the_wheel_has_types_and_migrations(built: Path) -> None:
     names = set(zipfile.ZipFile(path).namelist())
     assert names >= {f"praison_persist/{name}" for name in MIGRATIONS}
     assert names >= {"praison_persist/alembic.ini", "praison_persist/py.typed"}
+    assert "praison_persist/conversation/supabase.sql" in names
     assert {name.partition("/")[0] for name in names} == {
         "praison_persist",
         f"praison_persist-{praison_persist.__version__}.dist-info",

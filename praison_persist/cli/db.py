@@ -2,141 +2,177 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from praison_persist._environment import own_variable, variable_names
+import typer
+
+from praison_persist.cli.options import URL, AsJSON, Schema, TablePrefix
+from praison_persist.cli.output import print_json, print_line
+from praison_persist.cli.stores import conversation_url
+from praison_persist.conversation import supabase_sql
+from praison_persist.conversation.supabase_names import DEFAULT_SCHEMA
 from praison_persist.errors import ConfigurationError
 from praison_persist.sql import migrate
 from praison_persist.sql.schema import DEFAULT_PREFIX
 
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+__all__ = ["app"]
 
-__all__ = ["add_to"]
+app = typer.Typer(help="Create, adopt, upgrade and check the tables of a SQL database.")
 
-URL_VARIABLES = variable_names("CONVERSATION_URL")
-
-Command = Callable[[argparse.Namespace], int]
-
-
-def add_to(groups: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add this group to the command line."""
-    summary = "create, adopt, upgrade and check the tables of a SQL database"
-    group = groups.add_parser("db", help=summary, description=f"{summary}.".capitalize())
-    commands = group.add_subparsers(metavar="COMMAND", required=True)
-    _add(commands, "upgrade", _upgrade, "bring the tables to a revision; adopt those of praisonai")
-    _add(commands, "downgrade", _downgrade, "take the tables back to a revision")
-    _add(commands, "current", _current, "print the revision of the tables")
-    _add(commands, "check", _check, "compare the tables with those that this package expects")
-    _add(commands, "adopt", _adopt, "show what adopting praisonai's tables would do; --yes does it")
-    _add(commands, "sql", _sql, "print the SQL that creates the tables")
-    for name, run, text in (
-        ("history", _history, "list the revisions of this package"),
-        ("ini", _ini, "print the path of alembic.ini, for alembic -c"),
-    ):
-        commands.add_parser(name, help=text).set_defaults(run=run)
+Supabase = Annotated[
+    bool,
+    typer.Option(
+        "--supabase",
+        help="With what Supabase's REST API needs to serve as a conversation store.",
+    ),
+]
 
 
-def _add(
-    commands: _SubParsersAction[argparse.ArgumentParser], name: str, run: Command, text: str
+def _dialects() -> list[str]:
+    return list(migrate.OFFLINE_DIALECTS)
+
+
+@app.command()
+def upgrade(
+    url: URL = None,
+    table_prefix: TablePrefix = None,
+    schema: Schema = None,
+    revision: Annotated[str, typer.Option(help="The revision to reach.")] = "head",
+    supabase: Supabase = False,
 ) -> None:
-    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    parser.set_defaults(run=run)
-    parser.add_argument(
-        "--url",
-        help=f"the database, such as sqlite:///agents.db (default: ${' or $'.join(URL_VARIABLES)})",
-    )
-    parser.add_argument("--table-prefix", default=DEFAULT_PREFIX, help="default: %(default)s")
-    parser.add_argument("--schema", help="database schema of the tables")
-    if name in ("upgrade", "downgrade", "sql"):
-        default = None if name == "downgrade" else "head"
-        parser.add_argument("--revision", default=default, required=default is None)
-    if name == "downgrade":
-        parser.add_argument("--force", action="store_true", help="drop tables that hold rows")
-    if name == "adopt":
-        parser.set_defaults(revision="head")
-        parser.add_argument("--yes", action="store_true", help="do it")
-    if name == "sql":
-        parser.add_argument(
-            "--dialect", choices=migrate.OFFLINE_DIALECTS, help="instead of a --url"
+    """Bring the tables to a revision; adopt those of praisonai."""
+    prefix = table_prefix or DEFAULT_PREFIX
+    if not supabase:
+        migrate.upgrade(
+            conversation_url(url), revision=revision, table_prefix=prefix, schema=schema
         )
-
-
-def _url(arguments: argparse.Namespace) -> str:
-    url: str | None = arguments.url or own_variable("CONVERSATION_URL")
-    if not url:
-        raise ConfigurationError(
-            f"Which database? Write --url URL, or set {' or '.join(URL_VARIABLES)}"
+    elif revision != "head":
+        raise ConfigurationError("--supabase is for the tables of the newest revision")
+    else:
+        supabase_sql.install(
+            conversation_url(url), table_prefix=prefix, schema=schema or DEFAULT_SCHEMA
         )
-    return url
+    current(url, table_prefix, schema)
 
 
-def _upgrade(arguments: argparse.Namespace) -> int:
-    where = {"table_prefix": arguments.table_prefix, "schema": arguments.schema}
-    migrate.upgrade(_url(arguments), revision=arguments.revision, **where)
-    return _current(arguments)
-
-
-def _downgrade(arguments: argparse.Namespace) -> int:
+@app.command()
+def downgrade(
+    revision: Annotated[
+        str, typer.Option(help="The revision to go back to; base drops the tables.")
+    ],
+    url: URL = None,
+    table_prefix: TablePrefix = None,
+    schema: Schema = None,
+    force: Annotated[bool, typer.Option("--force", help="Drop tables that hold rows.")] = False,
+) -> None:
+    """Take the tables back to a revision."""
     migrate.downgrade(
-        _url(arguments),
-        revision=arguments.revision,
-        table_prefix=arguments.table_prefix,
-        schema=arguments.schema,
-        force=arguments.force,
+        conversation_url(url),
+        revision=revision,
+        table_prefix=table_prefix or DEFAULT_PREFIX,
+        schema=schema,
+        force=force,
     )
-    return _current(arguments)
+    current(url, table_prefix, schema)
 
 
-def _current(arguments: argparse.Namespace) -> int:
+@app.command()
+def current(
+    url: URL = None,
+    table_prefix: TablePrefix = None,
+    schema: Schema = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Print the revision of the tables."""
     revision = migrate.current(
-        _url(arguments), table_prefix=arguments.table_prefix, schema=arguments.schema
+        conversation_url(url), table_prefix=table_prefix or DEFAULT_PREFIX, schema=schema
     )
-    _print(revision or "no revision")
-    return 0
+    if as_json:
+        print_json({"revision": revision, "head": migrate.HEAD})
+    else:
+        print_line(revision or "no revision")
 
 
-def _check(arguments: argparse.Namespace) -> int:
+@app.command()
+def check(
+    url: URL = None,
+    table_prefix: TablePrefix = None,
+    schema: Schema = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Compare the tables with those that this package expects; status 1 if they differ."""
     differences = migrate.check(
-        _url(arguments), table_prefix=arguments.table_prefix, schema=arguments.schema
+        conversation_url(url), table_prefix=table_prefix or DEFAULT_PREFIX, schema=schema
     )
-    for difference in differences:
-        _print(difference)
-    return 1 if differences else 0
+    if as_json:
+        print_json(differences)
+    else:
+        for difference in differences:
+            print_line(difference)
+    if differences:
+        raise typer.Exit(1)
 
 
-def _adopt(arguments: argparse.Namespace) -> int:
+@app.command()
+def adopt(
+    url: URL = None,
+    table_prefix: TablePrefix = None,
+    schema: Schema = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it.")] = False,
+) -> None:
+    """Show what adopting praisonai's tables would do; --yes does it."""
     report = migrate.adopt_report(
-        _url(arguments), table_prefix=arguments.table_prefix, schema=arguments.schema
+        conversation_url(url), table_prefix=table_prefix or DEFAULT_PREFIX, schema=schema
     )
-    _print(str(report))
-    return _upgrade(arguments) if arguments.yes and report.needed else 0
+    print_line(str(report))
+    if yes and report.needed:
+        upgrade(url, table_prefix, schema)
 
 
-def _sql(arguments: argparse.Namespace) -> int:
-    script = migrate.offline_sql(
-        url=None if arguments.dialect else _url(arguments),
-        dialect=arguments.dialect,
-        revision=arguments.revision,
-        table_prefix=arguments.table_prefix,
-        schema=arguments.schema,
-    )
-    _print(script.rstrip())
-    return 0
+@app.command()
+def sql(
+    url: URL = None,
+    table_prefix: TablePrefix = None,
+    schema: Schema = None,
+    revision: Annotated[str, typer.Option(help="The last revision; a:b begins at a.")] = "head",
+    supabase: Supabase = False,
+    dialect: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Instead of a URL: {', '.join(migrate.OFFLINE_DIALECTS)}.",
+            autocompletion=_dialects,
+        ),
+    ] = None,
+) -> None:
+    """Print the SQL that creates the tables."""
+    prefix = table_prefix or DEFAULT_PREFIX
+    if supabase:
+        script = supabase_sql.setup_sql(
+            table_prefix=prefix, schema=schema or DEFAULT_SCHEMA, revision=revision
+        )
+    else:
+        script = migrate.offline_sql(
+            url=None if dialect else conversation_url(url),
+            dialect=dialect,
+            revision=revision,
+            table_prefix=prefix,
+            schema=schema,
+        )
+    print_line(script.rstrip())
 
 
-def _history(_arguments: argparse.Namespace) -> int:
-    for revision in migrate.history():
-        _print(f"{revision.revision}  {revision.title}")
-    return 0
+@app.command()
+def history(as_json: AsJSON = False) -> None:
+    """List the revisions of this package, newest first."""
+    revisions = migrate.history()
+    if as_json:
+        print_json(revisions)
+        return
+    for revision in revisions:
+        print_line(f"{revision.revision}  {revision.title}")
 
 
-def _ini(_arguments: argparse.Namespace) -> int:
-    _print(str(migrate.ini_path()))
-    return 0
-
-
-def _print(line: str) -> None:
-    print(line)  # noqa: T201 - a command's output
+@app.command()
+def ini() -> None:
+    """Print the path of alembic.ini, for alembic -c."""
+    print_line(str(migrate.ini_path()))

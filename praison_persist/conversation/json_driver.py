@@ -33,6 +33,7 @@ class JSONDriver(ConversationDriver):
 
     def __init__(self, folder: Path, *, pretty: bool, lock_timeout: float) -> None:
         self.address = f"json:{quote(str(folder))}"
+        self.path = folder
         self._folder = Folder(folder, pretty=pretty, wait_s=lock_timeout)
 
     def close(self) -> Flow[None]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from array import array
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
@@ -15,15 +14,11 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from praison_persist import _json
+from praison_persist._text import ESCAPED, escaped, unescaped
 
 __all__ = ["ESCAPED", "ID_MAX", "Identifier", "JSONDocument", "LongText", "PackedVector"]
 
 ID_MAX = 255  # characters; utf8mb4 ids of two columns stay below InnoDB's 3072-byte key limit
-
-# A text that a database cannot hold is kept as JSON behind this mark: PostgreSQL's text has no NUL
-# ("Character Types", last paragraph), and no UTF-8 column has lone surrogates.
-ESCAPED: Final = "\x01json:"
-_NEEDS_ESCAPE = re.compile("[\x00\ud800-\udfff]")
 
 _MYSQL_FAMILY = ("mysql", "mariadb", "singlestoredb")
 
@@ -48,16 +43,11 @@ class LongText(sa.types.TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the type's interface
         """Escape what no database could hold."""
-        if value is not None and (_NEEDS_ESCAPE.search(value) or value.startswith(ESCAPED)):
-            return ESCAPED + _json.dumps(value)
-        return value
+        return None if value is None else escaped(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the type's interface
         """Undo `process_bind_param`."""
-        if value is not None and value.startswith(ESCAPED):
-            text: str = _json.loads(value[len(ESCAPED) :])
-            return text
-        return value
+        return None if value is None else unescaped(value)
 
 
 class JSONDocument(sa.types.TypeDecorator[Any]):

@@ -1,6 +1,6 @@
 # make demo    a conversation that survives its process; needs python3 and make, nothing else
 # make test    the tests; those of a server that is not there are skipped and named
-# make test-knowledge  the tests of all vector stores; installs their clients and engines, 2 GB
+# make test-knowledge  the tests of all vector stores and of SurrealDB; installs their clients and engines, 2 GB
 # make check   format, lint, types and import rules
 # make build   the sdist and the wheel, in dist/
 # make support  the README's table of what is tested, from praison_persist/backends.py
@@ -23,8 +23,9 @@ test: $(VENV)/.test
 
 # What needs no client of a vendor is among the tests above.
 test-knowledge: $(VENV)/.knowledge
-	$(BIN)/pyright --pythonpath $(BIN)/python praison_persist/knowledge tests/knowledge
+	$(BIN)/pyright --project pyrightconfig.knowledge.json --pythonpath $(BIN)/python
 	PRAISON_REQUIRE_KNOWLEDGE=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/knowledge \
+	  tests/conversation/test_surrealdb*.py \
 	  --ignore=tests/knowledge/test_sql.py --ignore=tests/knowledge/test_beside.py \
 	  --ignore-glob='*/test_redis*.py' --ignore-glob='*/test_mongodb*.py' \
 	  --ignore-glob='*/test_singlestore*.py'

@@ -45,6 +45,12 @@ if TYPE_CHECKING:
     from praison_persist.conversation.supabase import (
         SupabaseConversationStore as SupabaseConversationStore,
     )
+    from praison_persist.conversation.surrealdb import (
+        AsyncSurrealDBConversationStore as AsyncSurrealDBConversationStore,
+    )
+    from praison_persist.conversation.surrealdb import (
+        SurrealDBConversationStore as SurrealDBConversationStore,
+    )
     from praison_persist.errors import BackendError as BackendError
     from praison_persist.errors import ConfigurationError as ConfigurationError
     from praison_persist.errors import ConflictError as ConflictError
@@ -248,6 +254,7 @@ _NAMES = {
     "conversation.json_file": ("AsyncJSONConversationStore", "JSONConversationStore"),
     "configured_stores": ("create_stores_from_config",),
     "conversation.supabase": ("AsyncSupabaseConversationStore", "SupabaseConversationStore"),
+    "conversation.surrealdb": ("AsyncSurrealDBConversationStore", "SurrealDBConversationStore"),
     "errors": (
         "BackendError",
         "ConfigurationError",

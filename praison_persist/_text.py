@@ -1,4 +1,4 @@
-"""Text as the stores of PostgreSQL and its kin keep it, whichever way they reach the database."""
+"""Text as any database can hold it."""
 
 from __future__ import annotations
 

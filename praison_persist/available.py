@@ -30,6 +30,7 @@ _MODULES = {
     "cassandra": ("cassandra",),
     "clickhouse": ("clickhouse_connect",),
     "couchbase": ("couchbase",),
+    "supabase": ("httpx",),
     "surrealdb": ("surrealdb",),
     "upstash-vector": ("upstash_vector", "httpx"),
     "cosmosdb": ("azure.cosmos", "aiohttp"),

@@ -119,6 +119,23 @@ CONVERSATION = (
         f"{_CONVERSATION}.supabase:AsyncSupabaseConversationStore",
         extra="supabase",
     ),
+    Backend(
+        "surrealdb",
+        f"{_CONVERSATION}.surrealdb:SurrealDBConversationStore",
+        extra="surrealdb",
+        title="SurrealDB",
+        tested=Tested(
+            "engine",
+            "surrealdb 2.0 (SurrealDB 2.3): in a folder, and behind ws and http, one request "
+            "at a time",
+            "a SurrealDB server, which runs transactions at once; its users and clusters",
+        ),
+    ),
+    Backend(
+        "async_surrealdb",
+        f"{_CONVERSATION}.surrealdb:AsyncSurrealDBConversationStore",
+        extra="surrealdb",
+    ),
 )
 KNOWLEDGE = (
     Backend(

@@ -48,6 +48,7 @@ _SCHEMES = {
     "libsql": "turso",
     "turso": "turso",
     "sqlite+libsql": "turso",
+    **dict.fromkeys(("surrealdb", "surreal", "surrealkv", "ws", "wss", "mem"), "surrealdb"),
 }
 _HOSTS = {  # ends of the host in a URL of http or https
     ".turso.io": "turso",

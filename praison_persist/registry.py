@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -12,7 +14,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 from praison_persist._lazy import load
 from praison_persist.errors import ConfigurationError, MissingDependencyError, UnknownBackendError
 
-__all__ = ["Backend", "PluginRegistry", "StoreRegistry", "Tested"]
+__all__ = ["Backend", "PluginRegistry", "StoreRegistry", "Tested", "create_lazy_getattr"]
 
 T = TypeVar("T")
 
@@ -56,6 +58,10 @@ class Backend:
     tested: Tested | None = None
 
 
+class MissingPluginError(MissingDependencyError, ConfigurationError):
+    """What a plugin needs is not installed. praisonai raises a ValueError, which this is too."""
+
+
 class PluginRegistry(Generic[T]):
     """Objects by name. Names and aliases are lower case.
 
@@ -64,7 +70,10 @@ class PluginRegistry(Generic[T]):
 
     Args:
         entry_point_group: where installed packages announce theirs.
-        builtins: name -> the object, or a function without arguments that returns it.
+        builtins: name -> a function without arguments that returns the object; called once.
+        discover_entry_points: whether installed plugins are looked up at all.
+        legacy_entry_point_groups: other names of the group. A plugin that is found in one of
+            these alone is used, with a DeprecationWarning.
     """
 
     _defaults: ClassVar[dict[type, Any]] = {}
@@ -79,10 +88,10 @@ class PluginRegistry(Generic[T]):
         legacy_entry_point_groups: Sequence[str] = (),
     ) -> None:
         self._group = entry_point_group
-        self._groups = [g for g in (entry_point_group, *legacy_entry_point_groups) if g]
+        self._legacy_groups = tuple(legacy_entry_point_groups)
         self._discover = discover_entry_points
         self._lock = threading.RLock()
-        self._builtins: dict[str, Callable[[], T]] = {
+        self._loaders: dict[str, Callable[[], T]] = {
             name.lower(): loader for name, loader in (builtins or {}).items()
         }
         self._registered: dict[str, T] = {}
@@ -104,22 +113,33 @@ class PluginRegistry(Generic[T]):
             instance: Self = PluginRegistry._defaults[cls]
             return instance
 
-    def register(self, name: str, plugin: T, *, aliases: Iterable[str] = ()) -> None:
+    def register(self, name: str, plugin: T, *, aliases: Iterable[str] | None = None) -> None:
         """Make `plugin` available as `name` and under `aliases`."""
+        key, others = _name(name), [_name(alias) for alias in aliases or ()]
         with self._lock:
-            key = _name(name)
             self._registered[key] = plugin
-            for alias in aliases:
-                self._aliases[_name(alias)] = key
+            self._aliases |= dict.fromkeys(others, key)
 
     def unregister(self, name: str) -> bool:
-        """Forget what `register` added, with its aliases. Return whether there was such a name."""
+        """Forget a name with its aliases, or an alias alone. Return whether there was such a name.
+
+        A built-in that was hidden by a registered name is there again.
+        """
+        key = _name(name)
         with self._lock:
-            key = _name(name)
-            known = self._registered.pop(key, None) is not None
-            if known:
-                self._aliases = {a: target for a, target in self._aliases.items() if target != key}
-            return known
+            if key in self._registered:
+                del self._registered[key]
+                self._aliases = _without(self._aliases, key)
+                return True
+            for known in (self._loaders, self._entry_points()):
+                if key in known:
+                    del known[key]
+                    self._loaded.pop(key, None)
+                    self._aliases = _without(self._aliases, key)
+                    self._builtin_aliases = _without(self._builtin_aliases, key)
+                    return True
+            aliases = self._aliases if key in self._aliases else self._builtin_aliases
+            return aliases.pop(key, None) is not None
 
     def resolve(self, name: str) -> T:
         """Return the object of this name or alias.
@@ -132,22 +152,38 @@ class PluginRegistry(Generic[T]):
             key = self._canonical(name)
             if key in self._registered:
                 return self._registered[key]
-            if key in self._builtins:
-                return self._load(key)
-            if key in self._entry_points():
-                return self._load_plugin(key)
-        raise UnknownBackendError(self._unknown(name))
+            if key in self._loaded:
+                return self._loaded[key]
+            source = self._source(key)
+        if source is None:
+            raise UnknownBackendError(self._unknown(name))
+        # Without the lock: what is imported now may wait for a thread that waits for this registry.
+        plugin = _loaded(source, name)
+        with self._lock:
+            if self._source(key) is source:  # nobody took it away meanwhile
+                self._loaded[key] = plugin
+        return plugin
+
+    def _source(self, key: str) -> Callable[[], T] | EntryPoint | None:
+        """Return what loads a built-in or an installed plugin."""
+        return self._loaders.get(key) or self._entry_points().get(key)
+
+    def create(self, name: str, *args: Any, **options: Any) -> Any:
+        """Call the object of this name, a class or a factory, and return the result.
+
+        Raises:
+            UnknownBackendError, MissingDependencyError: see `resolve`.
+        """
+        factory: Any = self.resolve(name)
+        return factory(*args, **options)
 
     def _unknown(self, name: str) -> str:
         return f"Unknown {self._group} plugin: {name!r}. Available: {self.list_names()}"
 
-    def _load(self, key: str) -> T:
-        return self._builtins[key]()
-
     def _canonical(self, name: str) -> str:
         # A real name is never hidden by an alias, whichever came first.
         key = _name(name)
-        if key in self._registered or key in self._builtins:
+        if key in self._registered or key in self._loaders:
             return key
         return self._aliases.get(key) or self._builtin_aliases.get(key, key)
 
@@ -155,23 +191,29 @@ class PluginRegistry(Generic[T]):
         """Return the installed plugins by name, none of them loaded yet."""
         with self._lock:
             if self._plugins is None:
-                self._plugins = {}
-                for group in self._groups if self._discover else ():
-                    for point in entry_points(group=group):
-                        self._plugins.setdefault(point.name.lower(), point)
+                self._plugins = self._found() if self._discover else {}
             return self._plugins
 
-    def _load_plugin(self, key: str) -> T:
-        """Return what an entry point names: that *is* the object."""
-        if key not in self._loaded:
-            self._loaded[key] = _load_entry_point(self._entry_points()[key])
-        return self._loaded[key]
+    def _found(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for group in filter(None, (self._group, *self._legacy_groups)):
+            for point in entry_points(group=group):
+                key = point.name.lower()
+                if key not in found and group != self._group:
+                    warnings.warn(
+                        f"The entry point {point.name!r} is in the group {group!r}, whose name is "
+                        f"deprecated; declare it in {self._group!r}",
+                        DeprecationWarning,
+                        stacklevel=2,
+                    )
+                found.setdefault(key, point)
+        return found
 
     def has(self, name: str) -> bool:
         """Whether the name or alias is known."""
         with self._lock:
             key = self._canonical(name)
-            known = (self._registered, self._builtins, self._entry_points())
+            known = (self._registered, self._loaders, self._entry_points())
             return any(key in names for names in known)
 
     def is_available(self, name: str) -> bool:
@@ -185,7 +227,7 @@ class PluginRegistry(Generic[T]):
     def list_names(self) -> list[str]:
         """Return all names, sorted, without aliases."""
         with self._lock:
-            return sorted({*self._builtins, *self._registered, *self._entry_points()})
+            return sorted({*self._loaders, *self._registered, *self._entry_points()})
 
     def list_registered(self) -> list[str]:
         """Return all names, sorted, without aliases."""
@@ -201,14 +243,18 @@ class PluginRegistry(Generic[T]):
         """Return all names and aliases, sorted."""
         return sorted({*self.list_names(), *self.list_aliases()})
 
-    def get_by_attr(self, attribute: str, value: object) -> T | None:
-        """Return the first available object, by name, whose `attribute` equals `value`."""
-        for name in self.list_names():
-            if self.is_available(name):
-                plugin = self.resolve(name)
-                if getattr(plugin, attribute, None) == value:
-                    return plugin
-        return None
+    def get_by_attr(self, module_name: str, attr_name: str) -> T:
+        """Return the object of a name as the attribute of a module: for a module's `__getattr__`.
+
+        Raises:
+            AttributeError: the name is unknown, or what it needs is not installed.
+        """
+        try:
+            return self.resolve(attr_name)
+        except (UnknownBackendError, MissingDependencyError) as error:
+            raise AttributeError(
+                f"module {module_name!r} has no attribute {attr_name!r}: {error}"
+            ) from error
 
 
 class StoreRegistry(PluginRegistry[Callable[..., Any]]):
@@ -243,18 +289,10 @@ class StoreRegistry(PluginRegistry[Callable[..., Any]]):
         )
 
     def register_store(
-        self, name: str, factory: Callable[..., Any], *, aliases: Iterable[str] = ()
+        self, name: str, factory: Callable[..., Any], *, aliases: Iterable[str] | None = None
     ) -> None:
         """Make `factory(url=…, **options)` available as `name` and under `aliases`."""
         self.register(name, factory, aliases=aliases)
-
-    def create(self, name: str, **options: Any) -> Any:
-        """Call the factory of this name with `options` and return the store.
-
-        Raises:
-            UnknownBackendError, MissingDependencyError: see `resolve`.
-        """
-        return self.resolve(name)(**options)
 
     def _unknown(self, name: str) -> str:
         return f"Unknown {self.kind} backend: {name}. Registered: {self.list_names()}"
@@ -286,13 +324,32 @@ def _with_url(factory: Callable[..., Any], row: Backend) -> Callable[..., Any]:
     return with_url
 
 
-def _load_entry_point(point: EntryPoint) -> Any:
+def create_lazy_getattr(registry: PluginRegistry[T]) -> Callable[[str], T]:
+    """Return a function that is a module's `__getattr__`: the registry's names are attributes.
+
+    The module is the one that calls this.
+    """
+    frame = inspect.currentframe()
+    caller = frame.f_back if frame is not None else None
+    module = caller.f_globals.get("__name__", "") if caller is not None else ""
+    return functools.partial(registry.get_by_attr, module)
+
+
+def _loaded(source: Callable[[], T] | EntryPoint, name: str) -> T:
+    """Return a built-in object, or the one that an installed plugin's entry point names."""
     try:
-        return point.load()
+        plugin: T = source.load() if isinstance(source, EntryPoint) else source()
+    except MissingDependencyError:
+        raise  # says already what to install
     except ImportError as error:
-        raise MissingDependencyError(
-            f"Plugin {point.name!r} is registered but its dependencies are not installed: {error}"
+        raise MissingPluginError(
+            f"Plugin {name!r} is registered but its dependencies are not installed: {error}"
         ) from error
+    return plugin
+
+
+def _without(aliases: Mapping[str, str], name: str) -> dict[str, str]:
+    return {alias: target for alias, target in aliases.items() if target != name}
 
 
 def _name(name: str) -> str:

@@ -26,8 +26,10 @@ README = ROOT / "README.md"
 TRIED = [README, ROOT / "docs" / "migrations.md"]
 _PROGRAMS = (
     "conversation_json.md",
+    "drop_in.md",
     "knowledge.md",
     "orchestrator.md",
+    "plugins.md",
     "scaling.md",
     "sessions.md",
     "state.md",

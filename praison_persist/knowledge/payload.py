@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from praison_persist._json import dumps, loads
+from praison_persist._text import escaped, unescaped
 from praison_persist.models import KnowledgeDocument
 
 __all__ = ["FIELDS", "packed", "unpacked"]
 
-# A content that no vendor holds in UTF-8 is kept as JSON behind this mark.
-_ESCAPED = "\x01json:"
-_NEEDS_ESCAPE = re.compile("[\x00\ud800-\udfff]")
 # The metadata is kept as JSON text, so that it comes back as it went in.
 FIELDS = ("content", "metadata", "content_hash", "created_at")
 
@@ -21,7 +18,7 @@ FIELDS = ("content", "metadata", "content_hash", "created_at")
 def packed(document: KnowledgeDocument) -> dict[str, Any]:
     """Return a string for each of `FIELDS`, a float for the last. None is the string "null"."""
     return {
-        "content": _escaped(document.content),
+        "content": escaped(document.content),
         "metadata": dumps(document.metadata),
         "content_hash": document.content_hash or "",
         "created_at": document.created_at,
@@ -38,23 +35,10 @@ def unpacked(
     """Undo `packed`."""
     return KnowledgeDocument(
         id=document_id,
-        content=_unescaped(payload["content"]),
+        content=unescaped(payload["content"]),
         embedding=None if embedding is None else [float(each) for each in embedding],
         metadata=loads(payload["metadata"]),
         content_hash=payload["content_hash"] or None,
         created_at=float(payload["created_at"]),
         score=score,
     )
-
-
-def _escaped(content: str) -> str:
-    if _NEEDS_ESCAPE.search(content) or content.startswith(_ESCAPED):
-        return _ESCAPED + dumps(content)
-    return content
-
-
-def _unescaped(content: str) -> str:
-    if not content.startswith(_ESCAPED):
-        return content
-    text: str = loads(content[len(_ESCAPED) :])
-    return text

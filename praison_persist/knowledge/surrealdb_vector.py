@@ -5,18 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from praison_persist._loops import PerLoop
-from praison_persist._processes import PerProcess
 from praison_persist._retry import RetryPolicy
+from praison_persist._surrealdb import connect, connect_async
+from praison_persist._surrealdb_client import Place
 from praison_persist.knowledge.base import AsyncBaseKnowledgeStore, BaseKnowledgeStore
 from praison_persist.knowledge.embedders import Embedder
-from praison_persist.knowledge.surrealdb_client import (
-    AsyncEmbedded,
-    AsyncRemote,
-    Embedded,
-    Place,
-    Remote,
-)
 from praison_persist.knowledge.surrealdb_driver import SurrealDBDriver
 
 __all__ = ["AsyncSurrealDBKnowledgeStore", "SurrealDBKnowledgeStore"]
@@ -59,14 +52,9 @@ class SurrealDBKnowledgeStore(BaseKnowledgeStore):
         retry_delay: float = 0.1,
     ) -> None:
         place = Place.of(url, (namespace, database), (username, password), auth_level, timeout)
-        made = PerProcess(lambda: _connect(place), lambda connection: connection.close())
         super().__init__(
             SurrealDBDriver(
-                made.get,
-                made.close,
-                place.address,
-                RetryPolicy(max_retries, retry_delay),
-                time.sleep,
+                connect(place), place.address, RetryPolicy(max_retries, retry_delay), time.sleep
             ),
             embedder,
         )
@@ -93,19 +81,12 @@ class AsyncSurrealDBKnowledgeStore(AsyncBaseKnowledgeStore):
         retry_delay: float = 0.1,
     ) -> None:
         place = Place.of(url, (namespace, database), (username, password), auth_level, timeout)
-        retry = RetryPolicy(max_retries, retry_delay)
-        if place.embedded:
-            engine = AsyncEmbedded(
-                PerProcess(lambda: Embedded(place), lambda connection: connection.close())
-            )
-            driver = SurrealDBDriver(
-                lambda: engine, engine.close, place.address, retry, asyncio.sleep
-            )
-        else:
-            made = PerLoop(lambda: AsyncRemote(place), lambda connection: connection.close())
-            driver = SurrealDBDriver(made.get, made.close, place.address, retry, asyncio.sleep)
-        super().__init__(driver, embedder)
-
-
-def _connect(place: Place) -> Remote | Embedded:
-    return Embedded(place) if place.embedded else Remote(place)
+        super().__init__(
+            SurrealDBDriver(
+                connect_async(place),
+                place.address,
+                RetryPolicy(max_retries, retry_delay),
+                asyncio.sleep,
+            ),
+            embedder,
+        )

@@ -58,6 +58,7 @@ __all__ = [
     "check",
     "current",
     "downgrade",
+    "downgrade_target",
     "ensure",
     "environment",
     "exclusively",
@@ -216,6 +217,11 @@ def upgrade_target(target: Target, options: SQLOptions) -> None:
     """
     if not target.memory:
         _change("upgrade", target, "head", tables(options.table_prefix, options.schema))
+
+
+def downgrade_target(target: Target, options: SQLOptions) -> None:
+    """Drop the tables of a store's database, if they are empty. Raises as `downgrade`."""
+    _change("downgrade", target, "base", tables(options.table_prefix, options.schema), force=False)
 
 
 async def aupgrade(

@@ -12,6 +12,7 @@ pytest.register_assert_rewrite(
             "contract",
             "conversation",
             "dumps",
+            "knowledge",
             "knowledge_collections",
             "knowledge_contract",
             "knowledge_documents",
@@ -30,6 +31,7 @@ pytest.register_assert_rewrite(
             "session_trees",
             "session_turns",
             "sessions",
+            "state",
             "state_contract",
             "state_expiry",
             "state_keys",
@@ -41,18 +43,28 @@ pytest.register_assert_rewrite(
     )
 )
 
+from praison_persist._adapt import blocking  # noqa: E402 - after the rewriting of asserts is set up
 from praison_persist.testing.conversation import ConversationStoreContract  # noqa: E402 - after the rewriting of asserts is set up
+from praison_persist.testing.knowledge import KnowledgeStoreContract  # noqa: E402 - after the rewriting of asserts is set up
 from praison_persist.testing.machine import (  # noqa: E402 - after the rewriting of asserts is set up
     ConversationMachine,
     agrees_with_reference,
 )
 from praison_persist.testing.reference import ReferenceConversationStore  # noqa: E402 - after the rewriting of asserts is set up
 from praison_persist.testing.runs import RunStoreContract  # noqa: E402 - after the rewriting of asserts is set up
+from praison_persist.testing.state import (  # noqa: E402 - after the rewriting of asserts is set up
+    Clock,
+    StateStoreContract,
+)
 
 __all__ = [
+    "Clock",
     "ConversationMachine",
     "ConversationStoreContract",
+    "KnowledgeStoreContract",
     "ReferenceConversationStore",
     "RunStoreContract",
+    "StateStoreContract",
     "agrees_with_reference",
+    "blocking",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from praison_persist import (
     get_default_registry,
 )
 from praison_persist.config import detect_backend
-from praison_persist.registry import Backend
+from praison_persist.registry import Backend, create_lazy_getattr
 
 POSTGRES, MYSQL = "postgresql://u:secret@127.0.0.1:9/d", "mysql://u:secret@127.0.0.1:9/d"
 SINGLESTORE = "singlestoredb://u:secret@127.0.0.1:9/d"
@@ -222,11 +223,67 @@ class TestRegistering:
             registry.create("far")
         assert registry.has("far")
         assert not registry.is_available("far")
-        assert registry.get_by_attr("__name__", "Store") is None
+        with pytest.raises(AttributeError, match=r"'stores' has no attribute 'far'.*pip install"):
+            registry.get_by_attr("stores", "far")
 
-    def test_found_by_an_attribute(self, registry: StoreRegistry) -> None:
-        assert registry.get_by_attr("__name__", "dict") is dict
-        assert registry.get_by_attr("__name__", "nosuch") is None
+    def test_found_as_an_attribute_of_a_module(self, registry: StoreRegistry) -> None:
+        registry.register("plain", dict)
+        assert registry.get_by_attr("stores", "plain") is dict
+        with pytest.raises(AttributeError, match="'stores' has no attribute 'nosuch'"):
+            registry.get_by_attr("stores", "nosuch")
+        __getattr__ = create_lazy_getattr(registry)
+        assert __getattr__("plain") is dict
+        with pytest.raises(AttributeError, match=f"{__name__!r} has no attribute 'nosuch'"):
+            __getattr__("nosuch")
+
+    def test_names_that_are_taken_away(self, registry: StoreRegistry) -> None:
+        """An alias alone, a name with its aliases, a built-in: what is left still works."""
+        registry.register("plain", dict, aliases=("p", "q"))
+        assert registry.unregister("p")
+        assert registry.has("q")
+        assert not registry.has("p")
+        assert registry.unregister("plain")
+        assert not registry.has("q")
+        assert registry.unregister("builtin")
+        assert not registry.has("built")
+        assert not registry.unregister("builtin")
+        with pytest.raises(UnknownBackendError):
+            registry.resolve("builtin")
+
+    def test_a_builtin_is_loaded_once_and_made_each_time(self) -> None:
+        loads: list[str] = []
+
+        def loader() -> Any:
+            loads.append("load")
+            return list
+
+        registry = PluginRegistry[Any](builtins={"Plain": loader})
+        assert loads == []
+        assert registry.create("plain", "ab") == ["a", "b"]
+        assert registry.create("PLAIN") == []
+        assert loads == ["load"]
+
+    def test_a_loader_may_ask_the_registry_from_another_thread(self) -> None:
+        """An import that waits for a thread which waits for the registry never ends."""
+
+        def loader() -> Any:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(mine.resolve, "inner").result(timeout=30)
+
+        mine = PluginRegistry[Any](builtins={"inner": lambda: int, "outer": loader})
+        assert mine.resolve("outer") is int
+
+    def test_what_a_plugin_lacks_is_an_import_error_and_a_value_error(self) -> None:
+        def loader() -> Any:
+            raise ModuleNotFoundError("No module named 'far'", name="far")
+
+        registry = PluginRegistry[Any](builtins={"far": loader})
+        text = "^Plugin 'far' is registered but its dependencies are not installed: No module"
+        with pytest.raises(ValueError, match=text):
+            registry.resolve("far")
+        with pytest.raises(ImportError, match=text):
+            registry.resolve("far")
+        assert not registry.is_available("far")
 
     def test_a_registered_backend_keeps_a_conversation(
         self, conversation_stores: StoreRegistry, tmp_path: Path
@@ -299,3 +356,32 @@ class TestDefaults:
     def test_store_registries_are_had_by_kind(self) -> None:
         with pytest.raises(ConfigurationError, match="get_default_registry"):
             StoreRegistry.default()
+
+
+def test_plugins_of_a_deprecated_group_are_found_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename of the group makes every installed plugin disappear."""
+    info = tmp_path / "old-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: old\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[old.group]\nboth = builtins:list\nlone = builtins:set\nown = builtins:str\n"
+        "[new.group]\nboth = builtins:dict\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def registry(*, discover: bool) -> PluginRegistry[Any]:
+        return PluginRegistry(
+            entry_point_group="new.group",
+            builtins={"own": lambda: int},
+            legacy_entry_point_groups=("old.group",),
+            discover_entry_points=discover,
+        )
+
+    found = registry(discover=True)
+    with pytest.warns(DeprecationWarning, match=r"'lone'.*'old\.group'.*'new\.group'"):
+        assert found.resolve("lone") is set
+    assert found.resolve("both") is dict
+    assert found.resolve("own") is int
+    assert registry(discover=False).list_names() == ["own"]

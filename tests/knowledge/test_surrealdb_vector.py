@@ -14,6 +14,7 @@ needs("surrealdb", extra="surrealdb")
 
 from praison_persist._adapt import blocking  # noqa: E402 - after the check
 from praison_persist._flow import run  # noqa: E402 - after the check
+from praison_persist._surrealdb_client import Place  # noqa: E402 - after the check
 from praison_persist.errors import (  # noqa: E402 - after the check
     BackendError,
     ConfigurationError,
@@ -22,7 +23,6 @@ from praison_persist.errors import (  # noqa: E402 - after the check
     UnavailableError,
 )
 from praison_persist.knowledge.embedders import Embedder  # noqa: E402 - after the check
-from praison_persist.knowledge.surrealdb_client import Place  # noqa: E402 - after the check
 from praison_persist.knowledge.surrealdb_vector import (  # noqa: E402 - after the check
     AsyncSurrealDBKnowledgeStore,
     SurrealDBKnowledgeStore,

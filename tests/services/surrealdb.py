@@ -12,6 +12,7 @@ import asyncio
 import json
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -21,6 +22,10 @@ from surrealdb.data.cbor import decode, encode
 
 USER, PASSWORD = "root", "the-password"
 _TOKEN = "the-token"
+_CONFLICT = (
+    "The query was not executed due to a failed transaction. Failed to commit transaction due to "
+    "a read or write conflict. This transaction can be retried"
+)
 _SESSION = ("signin", "authenticate", "invalidate", "use")
 
 
@@ -30,14 +35,18 @@ class SurrealDB:
     Attributes:
         failing: HTTP statuses to answer the next posts with instead.
         expired: how many of the next queries are told that their session has expired.
+        conflicting: how many of the next queries are told that another writer was in the way.
+        losing: how many of the next queries are run, and their answers lost.
+        meanwhile: is called when the next query has been run, before it is answered.
         refusing: whether connections are closed at once.
         signed_in: how often somebody did.
     """
 
     def __init__(self) -> None:
         self.failing: list[int] = []
-        self.expired = self.signed_in = 0
+        self.expired = self.conflicting = self.losing = self.signed_in = 0
         self.refusing = False
+        self.meanwhile: Callable[[], object] | None = None
         self._engine: Any = AsyncEmbeddedDB("mem://")
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
@@ -55,7 +64,8 @@ class SurrealDB:
 
     def empty(self) -> None:
         """Delete all data, and forget what to fail with."""
-        self.failing, self.expired, self.signed_in, self.refusing = [], 0, 0, False
+        self.failing, self.expired, self.conflicting, self.losing = [], 0, 0, 0
+        self.refusing, self.meanwhile = False, None
         client: Any = Surreal(f"http://{self.host}")
         client.signin({"username": USER, "password": PASSWORD})
         names = client.query_raw("INFO FOR ROOT")["result"][0]["result"]["namespaces"]
@@ -107,6 +117,8 @@ class SurrealDB:
         session: dict[str, Any] = {"use": names} if all(names) else {}
         session["user"] = request.headers.get("authorization") == f"Bearer {_TOKEN}"
         body = await self._answer(await request.read(), session)
+        if body is None:
+            return web.Response(status=504)
         return web.Response(body=body, content_type="application/cbor")
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
@@ -116,11 +128,15 @@ class SurrealDB:
         session: dict[str, Any] = {"user": False}
         async for message in connection:
             if message.type == WSMsgType.BINARY:
-                await connection.send_bytes(await self._answer(message.data, session))
+                answer = await self._answer(message.data, session)
+                if answer is None:
+                    break
+                await connection.send_bytes(answer)
+        await connection.close()
         self._sockets.discard(connection)
         return connection
 
-    async def _answer(self, raw: bytes, session: dict[str, Any]) -> bytes:
+    async def _answer(self, raw: bytes, session: dict[str, Any]) -> bytes | None:
         asked: Any = decode(raw)
         method, params = asked["method"], asked.get("params") or []
         if method == "signin":
@@ -135,6 +151,10 @@ class SurrealDB:
         if self.expired:
             self.expired -= 1
             return self._reply(asked, _refused("The session has expired"))
+        if self.conflicting:
+            self.conflicting -= 1
+            failed = {"status": "ERR", "result": _CONFLICT, "time": "1ms"}
+            return self._reply(asked, {"result": [failed]})
         async with self._lock:
             if "use" in session:
                 use = {"id": "0", "method": "use", "params": session["use"]}
@@ -143,6 +163,12 @@ class SurrealDB:
                 answer: bytes = await self._engine.execute(raw)
             except RuntimeError as error:
                 return self._reply(asked, {"error": {"code": -32000, "message": str(error)}})
+        if self.meanwhile is not None:
+            act, self.meanwhile = self.meanwhile, None
+            await asyncio.to_thread(act)
+        if self.losing:
+            self.losing -= 1
+            return None
         return answer
 
     def _sign_in(self, given: dict[str, Any], session: dict[str, Any]) -> dict[str, Any]:

@@ -256,7 +256,8 @@ class Embedded:
     def query(self, text: str, values: Mapping[str, Any]) -> Any:
         """See `Remote.query`."""
         try:
-            return self._engine.client.query_raw(text, dict(values))
+            with self._engine.one_at_a_time:
+                return self._engine.client.query_raw(text, dict(values))
         except RuntimeError as error:  # what the extension raises for all it refuses
             raise EngineError(str(error)) from error
 
@@ -287,7 +288,12 @@ class AsyncEmbedded:
 
 
 class _Engine:
-    """An engine and how many use it."""
+    """An engine and how many use it.
+
+    Attributes:
+        one_at_a_time: SurrealDB 2.3 on SurrealKV, or in memory, acknowledges both of two
+            transactions that overlap and change one record, now and then, and keeps one.
+    """
 
     _lock = threading.Lock()
     _open: dict[tuple[int, str], _Engine] = {}  # noqa: RUF012 - of the process, under the lock
@@ -306,6 +312,9 @@ class _Engine:
                     "engine allows one. Run a server, and give all processes its ws:// URL"
                 ) from error
         self.client: Any = None
+        self.one_at_a_time = threading.Lock()
+        # Otherwise a commit reaches the disk later than its answer. Read once, by the first engine.
+        os.environ.setdefault("SURREAL_SYNC_DATA", "true")
         try:
             self.client = Surreal(place.url)
             self.client.connect()

@@ -188,6 +188,7 @@ if TYPE_CHECKING:
     from praison_persist.sessions.encrypted import generate_session_key as generate_session_key
     from praison_persist.sessions.files import DefaultSessionStore as DefaultSessionStore
     from praison_persist.sessions.files import HierarchicalSessionStore as HierarchicalSessionStore
+    from praison_persist.sessions.sql import SQLSessionStore as SQLSessionStore
     from praison_persist.sql.named import (
         AsyncCockroachDBConversationStore as AsyncCockroachDBConversationStore,
     )
@@ -326,6 +327,7 @@ _NAMES = {
     "sessions.defaults": ("get_default_session_store", "get_hierarchical_session_store"),
     "sessions.encrypted": ("EncryptedSessionStore", "generate_session_key"),
     "sessions.files": ("DefaultSessionStore", "HierarchicalSessionStore"),
+    "sessions.sql": ("SQLSessionStore",),
     "sql.named": (
         "AsyncCockroachDBConversationStore",
         "AsyncMySQLConversationStore",

@@ -34,6 +34,7 @@ __all__ = [
     "check_session",
     "check_span",
     "check_span_end",
+    "check_text",
     "check_time",
     "check_tool_call",
     "check_trace",
@@ -164,7 +165,7 @@ def check_message(message: ConversationMessage) -> None:
     """
     check_id(message.id, "message.id")
     _check_word(message.role, "message.role", _ROLE_MAX)
-    _check_text(message.content, "message.content")
+    check_text(message.content, "message.content")
     check_optional_id(message.tool_call_id, "message.tool_call_id")
     check_optional_id(message.run_id, "message.run_id")
     _check_document(message.tool_calls, list, "message.tool_calls")
@@ -181,7 +182,7 @@ def check_session(session: ConversationSession) -> None:
     check_id(session.session_id, "session.session_id")
     check_optional_id(session.user_id, "session.user_id")
     check_optional_id(session.agent_id, "session.agent_id")
-    _check_text(session.name, "session.name")
+    check_text(session.name, "session.name")
     _check_document(session.state, dict, "session.state")
     _check_document(session.metadata, dict, "session.metadata")
     check_time(session.created_at, "session.created_at")
@@ -199,7 +200,7 @@ def check_run(run: Run) -> None:
     check_id(run.session_id, "run.session_id")
     check_id(run.run_id, "run.run_id")
     for name in ("agent_name", "owner", "input_content"):
-        _check_text(getattr(run, name), f"run.{name}")
+        check_text(getattr(run, name), f"run.{name}")
     check_time(run.started_at, "run.started_at")
     check_run_end(run.status, run.output_content, run.metrics, run.metadata, run.ended_at)
 
@@ -213,7 +214,7 @@ def check_run_end(
         InvalidDataError: names the field, the value and what to do.
     """
     _check_end(status, ended_at, "run")
-    _check_text(output_content, "run.output_content")
+    check_text(output_content, "run.output_content")
     _check_document(metrics, dict, "run.metrics")
     _check_document(metadata, dict, "run.metadata")
 
@@ -229,7 +230,7 @@ def check_tool_call(call: ToolCall) -> None:
     check_optional_id(call.run_id, "tool_call.run_id")
     check_optional_id(call.call_id, "tool_call.call_id")
     _check_required_text(call.tool_name, "tool_call.tool_name")
-    _check_text(call.error, "tool_call.error")
+    check_text(call.error, "tool_call.error")
     check_json(call.args, "tool_call.args")
     check_json(call.result, "tool_call.result")
     _check_document(call.metadata, dict, "tool_call.metadata")
@@ -247,7 +248,7 @@ def check_trace(trace: Trace) -> None:
     check_id(trace.trace_id, "trace.trace_id")
     for name in ("session_id", "run_id", "user_id"):
         check_optional_id(getattr(trace, name), f"trace.{name}")
-    _check_text(trace.agent_name, "trace.agent_name")
+    check_text(trace.agent_name, "trace.agent_name")
     check_time(trace.started_at, "trace.started_at")
     check_trace_end(trace.status, trace.metadata, trace.ended_at)
 
@@ -320,7 +321,12 @@ def _check_word(value: object, name: str, longest: int) -> None:
         raise InvalidDataError(f"{name} {value!r} contains NUL or a lone surrogate")
 
 
-def _check_text(value: object, name: str) -> None:
+def check_text(value: object, name: str) -> None:
+    """Refuse what is neither a text nor None.
+
+    Raises:
+        InvalidDataError: as said.
+    """
     if value is not None:
         _check_required_text(value, name, "a string or None")
 

@@ -32,6 +32,7 @@ _PROGRAMS = (
     "plugins.md",
     "scaling.md",
     "sessions.md",
+    "sessions_sql.md",
     "state.md",
 )
 WITH_PROGRAMS = [*TRIED, *(ROOT / "docs" / name for name in _PROGRAMS)]

@@ -19,17 +19,30 @@ from praison_persist.sessions.models import (
 __all__ = ["Change", "OpenSession", "SessionFilter", "SessionPrimitives", "SessionView"]
 
 
-@dataclass
 class SessionView:
     """A session as it was at one moment; the reader's own copy.
 
     Attributes:
         session: its header, and the messages that were asked for.
-        message_count: how many messages the whole window holds.
     """
 
-    session: ExtendedSessionData
-    message_count: int
+    def __init__(self, session: ExtendedSessionData, count: int | Callable[[], int]) -> None:
+        """See the class.
+
+        Args:
+            session: as said.
+            count: how many messages the whole window holds, or what counts them: few readers ask,
+                and a medium may have to look at each message.
+        """
+        self.session = session
+        self._count = count
+
+    @property
+    def message_count(self) -> int:
+        """How many messages the whole window holds."""
+        if not isinstance(self._count, int):
+            self._count = self._count()
+        return self._count
 
 
 @dataclass(frozen=True, slots=True)

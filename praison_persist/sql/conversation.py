@@ -3,6 +3,9 @@
 Messages are numbered by a counter on their session's row, which every append locks first: numbers
 have no gaps, appends to one session commit in their order, and a reader never sees a later message
 before an earlier one.
+
+What a session shows may be a view (views.py): rows of its own that a revert hid do not show, and
+rows of the session that it was forked from do. Whatever a caller is given honours it.
 """
 
 from __future__ import annotations
@@ -32,12 +35,13 @@ from praison_persist.models import (
     MessagePage,
     SessionPage,
 )
+from praison_persist.sql import views
 from praison_persist.sql.replica import about_all, about_session
 from praison_persist.sql.schema import Tables
+from praison_persist.sql.shown import MESSAGE_FIELDS, rows, shown
 from praison_persist.sql.statements import Unchanged, advance, insert_new
 
 __all__ = [
-    "MESSAGE_FIELDS",
     "add_messages",
     "count",
     "create_session",
@@ -68,18 +72,6 @@ _SESSION_FIELDS = (
     "created_at",
     "updated_at",
     "version",
-)
-MESSAGE_FIELDS = (
-    "id",
-    "session_id",
-    "role",
-    "content",
-    "tool_calls",
-    "tool_call_id",
-    "metadata",
-    "created_at",
-    "run_id",
-    "seq",
 )
 
 
@@ -142,7 +134,7 @@ def _select_sessions(t: Tables) -> sa.Select[Any]:
     return sa.select(*[t.sessions.c[name] for name in _SESSION_FIELDS])
 
 
-def _touched(t: Tables, now: float) -> sa.Case[Any]:
+def touched(t: Tables, now: float) -> sa.Case[Any]:
     """The later of `updated_at` and `now`: a clock that steps back makes no session older."""
     updated_at = t.sessions.c.updated_at
     return sa.case((updated_at > now, updated_at), else_=now)
@@ -169,7 +161,7 @@ def update_session(
         for name in ("user_id", "agent_id", "name", "state", "metadata")
     }
     found = connection.execute(
-        statement.values({**changed, "version": c.version + 1, "updated_at": _touched(t, now)})
+        statement.values({**changed, "version": c.version + 1, "updated_at": touched(t, now)})
     ).rowcount
     if not found and expected_version is None:
         # Whoever creates it from now on comes after this call.
@@ -188,11 +180,17 @@ def delete_session(connection: sa.Connection, t: Tables, session_id: str) -> boo
     """See ConversationStore.delete_session."""
     check_id(session_id, "session_id")
     # Locked first, in the order of the appends, so that the two never wait for each other.
-    lock_session(connection, t, session_id)
+    there = lock_session(connection, t, session_id)
     delete_runs(connection, t, session_id)
-    connection.execute(sa.delete(t.messages).where(t.messages.c.session_id == session_id))
-    key = t.sessions.c.session_id == session_id
-    return connection.execute(sa.delete(t.sessions).where(key)).rowcount == 1
+    if not there:
+        return False
+    views.hand_over(connection, t, session_id)
+    parent_id = t.details.c.parent_id
+    orphans = sa.update(t.details).where(parent_id == session_id).values(parent_id=None)
+    connection.execute(orphans)
+    for table in (t.messages, t.ranges, t.snapshots, t.details, t.runtime_states, t.sessions):
+        connection.execute(sa.delete(table).where(table.c.session_id == session_id))
+    return True
 
 
 def lock_session(connection: sa.Connection, t: Tables, session_id: str) -> bool:
@@ -318,7 +316,7 @@ def _count_up(connection: sa.Connection, t: Tables, session_id: str, by: int, no
     """Lock the session and reserve `by` numbers. Return the last one used before."""
     c = t.sessions.c
     key = c.session_id == session_id
-    last = advance(connection, t.sessions, key, c.last_seq, by, {"updated_at": _touched(t, now)})
+    last = advance(connection, t.sessions, key, c.last_seq, by, {"updated_at": touched(t, now)})
     if last is None:
         raise NotFoundError(f"There is no session {session_id!r}; create it before its messages")
     return last - by
@@ -367,7 +365,7 @@ def _add_missing(
     known = {
         message.id: message
         for ids in chunks([message.id for message in messages])
-        for message in _fetch(connection, t, c.session_id == session_id, c.id.in_(ids))
+        for message in rows(connection, t, c.session_id == session_id, c.id.in_(ids))
     }
     for message in messages:
         if message.id in known:
@@ -398,25 +396,6 @@ def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + _CHUNK]
 
 
-def _select_messages(t: Tables, *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return sa.select(*[t.messages.c[name] for name in MESSAGE_FIELDS]).where(*where)
-
-
-def _fetch(
-    connection: sa.Connection,
-    t: Tables,
-    *where: sa.ColumnElement[bool],
-    newest: int | None = None,
-) -> list[ConversationMessage]:
-    """Return messages in their order; the last `newest` of them if given."""
-    query = _select_messages(t, *where)
-    seq = t.messages.c.seq
-    if newest is None:
-        return [ConversationMessage(*row) for row in connection.execute(query.order_by(seq))]
-    rows = connection.execute(query.order_by(seq.desc()).limit(newest)).all()
-    return [ConversationMessage(*row) for row in reversed(rows)]
-
-
 @about_session
 def get_messages(
     connection: sa.Connection,
@@ -430,22 +409,23 @@ def get_messages(
     check_id(session_id, "session_id")
     check_limit(limit)
     c = t.messages.c
-    where = [c.session_id == session_id]
+    where = []
     if before is not None:
         check_time(before, "before")
         where.append(c.created_at < before)
     if after is not None:
         check_time(after, "after")
         where.append(c.created_at > after)
-    return _fetch(connection, t, *where, newest=limit)
+    if limit is None:
+        return shown(connection, t, session_id, *where)
+    return shown(connection, t, session_id, *where, limit=limit, backward=True)[::-1]
 
 
 def messages_after(
     connection: sa.Connection, t: Tables, session_id: str, seq: int
 ) -> list[ConversationMessage]:
     """Return the messages behind `seq`."""
-    c = t.messages.c
-    return _fetch(connection, t, c.session_id == session_id, c.seq > seq)
+    return shown(connection, t, session_id, t.messages.c.seq > seq)
 
 
 @about_session
@@ -461,13 +441,11 @@ def page_messages(
     """See ConversationStore.page_messages. The cursor of a message is its seq."""
     check_id(session_id, "session_id")
     check_page_limit(limit)
-    c = t.messages.c
-    query = _select_messages(t, c.session_id == session_id)
+    seq, where = t.messages.c.seq, []
     if cursor is not None:
         position = _message_position(cursor)
-        query = query.where(c.seq < position if backward else c.seq > position)
-    query = query.order_by(c.seq.desc() if backward else c.seq).limit(limit + 1)
-    found = [ConversationMessage(*row) for row in connection.execute(query)]
+        where.append(seq < position if backward else seq > position)
+    found = shown(connection, t, session_id, *where, limit=limit + 1, backward=backward)
     page = found[:limit]
     more = len(found) > limit
     next_cursor = str(page[-1].seq) if more else None
@@ -490,17 +468,48 @@ def delete_messages(
     """See ConversationStore.delete_messages."""
     check_id(session_id, "session_id")
     check_ids(message_ids, "message_ids")
-    c = t.messages.c
+    s, c = t.sessions.c, t.messages.c
+    key = s.session_id == session_id
+    lock = sa.select(s.view_seq).where(key).with_for_update()
+    session = connection.execute(lock).one_or_none()
+    if session is None:
+        return 0
     delete = sa.delete(t.messages).where(c.session_id == session_id)
     if message_ids is None:
-        return connection.execute(delete).rowcount
+        seen = None if session.view_seq is None else count(connection, t, session_id)
+        views.hand_over(connection, t, session_id)
+        found = connection.execute(delete).rowcount
+        if seen is not None:
+            connection.execute(sa.delete(t.ranges).where(t.ranges.c.session_id == session_id))
+            connection.execute(sa.update(t.sessions).where(key).values(view_seq=None))
+        return found if seen is None else seen
     unique = list(dict.fromkeys(message_ids))
+    seqs = _seqs_of(connection, t, session_id, unique)
+    if len(seqs) < len(unique) and session.view_seq is not None:
+        views.take_over(connection, t, session_id)
+        seqs = _seqs_of(connection, t, session_id, unique)
+    views.hand_over(connection, t, session_id, seqs)
     return sum(connection.execute(delete.where(c.id.in_(ids))).rowcount for ids in chunks(unique))
+
+
+def _seqs_of(
+    connection: sa.Connection, t: Tables, session_id: str, ids: Sequence[str]
+) -> list[int]:
+    c = t.messages.c
+    here = sa.select(c.seq).where(c.session_id == session_id)
+    return [seq for some in chunks(ids) for seq in connection.scalars(here.where(c.id.in_(some)))]
 
 
 @about_session
 def count(connection: sa.Connection, t: Tables, session_id: str) -> int:
     """See ConversationStore.count."""
     check_id(session_id, "session_id")
-    query = sa.select(sa.func.count()).where(t.messages.c.session_id == session_id)
-    return connection.execute(query).scalar_one()
+    plain = views.is_plain(t, session_id)
+    query = sa.select(sa.func.count()).where(t.messages.c.session_id == session_id, plain)
+    if found := connection.execute(query).scalar_one():
+        return found
+    parts = views.current(connection, t, session_id)
+    return sum(
+        connection.execute(sa.select(sa.func.count()).where(part.condition(t))).scalar_one()
+        for part in parts
+    )

@@ -11,12 +11,16 @@ from praison_persist._checks import (
     check_id,
     check_integer,
     check_message,
+    check_optional_id,
     check_run,
     check_seqs,
     check_span,
+    check_text,
+    check_time,
     check_tool_call,
     check_trace,
 )
+from praison_persist._json import check_json
 from praison_persist.errors import ConflictError, InvalidDataError
 from praison_persist.models import (
     ConversationMessage,
@@ -26,21 +30,32 @@ from praison_persist.models import (
     ToolCall,
     Trace,
 )
-from praison_persist.sql import conversation
+from praison_persist.sql import conversation, views
 from praison_persist.sql.dialects import DIALECTS
 from praison_persist.sql.replica import about_all
 from praison_persist.sql.schema import Tables
+from praison_persist.sql.shown import shown
 
 __all__ = ["FORMAT", "dump_session", "load_session"]
 
 FORMAT = "praison_persist.session/1"
 
-_COUNTERS = ("last_seq", "last_run_seq")
+# Parts that a session has only if a view was made of it, or a session store wrote it.
+_OPTIONAL = {
+    "ranges": "ranges",
+    "snapshots": "snapshots",
+    "session_details": "details",
+    "runtime_states": "runtime_states",
+}
 
 
 @about_all
 def dump_session(connection: sa.Connection, t: Tables, session_id: str) -> dict[str, Any] | None:
-    """See ConversationStore.dump_session. The keys are the names of tables and columns."""
+    """See ConversationStore.dump_session. The keys are the names of tables and columns.
+
+    What the session shows of others is dumped as its own. What it does not show now is apart, so
+    that a store without views loads what this one shows.
+    """
     check_id(session_id, "session_id")
     if not DIALECTS[connection.dialect.name].snapshots:
         conversation.lock_session(connection, t, session_id)
@@ -51,21 +66,49 @@ def dump_session(connection: sa.Connection, t: Tables, session_id: str) -> dict[
     in_traces = t.spans.c.trace_id.in_(
         sa.select(t.traces.c.trace_id).where(t.traces.c.session_id == session_id)
     )
-    return {
+    dump: dict[str, Any] = {
         "format": FORMAT,
         "session": sessions[0],
-        "messages": _rows(connection, t.messages, t.messages.c.session_id == session_id),
+        "messages": _messages_of(connection, t, session_id),
         "runs": _rows(connection, t.runs, t.runs.c.session_id == session_id),
         "tool_calls": _rows(connection, t.tool_calls, t.tool_calls.c.session_id == session_id),
         "traces": traces,
         "spans": _rows(connection, t.spans, in_traces),
     }
+    if sessions[0]["view_seq"] is None:
+        del sessions[0]["view_seq"]
+    else:
+        now = {message.seq for message in shown(connection, t, session_id)}
+        hidden = [row for row in dump["messages"] if row["seq"] not in now]
+        dump["messages"] = [row for row in dump["messages"] if row["seq"] in now]
+        if hidden:
+            dump["hidden_messages"] = hidden
+    for part, attribute in _OPTIONAL.items():
+        table: sa.Table = getattr(t, attribute)
+        if rows := _rows(connection, table, table.c.session_id == session_id):
+            dump[part] = rows
+    for row in dump.get("ranges", []):
+        row["source_id"] = session_id
+    return dump
+
+
+def _messages_of(connection: sa.Connection, t: Tables, session_id: str) -> list[dict[str, Any]]:
+    """Return all messages of the session's own, and those of others that it shows or has shown."""
+    r = t.ranges.c
+    sources = sa.select(r.source_id).where(r.session_id == session_id, r.source_id != session_id)
+    found = _rows(connection, t.messages, t.messages.c.session_id == session_id)
+    own = {row["seq"] for row in found}
+    for source_id in connection.scalars(sources.distinct()).all():
+        within = views.within(t, r.session_id == session_id, source_id)
+        rows = _rows(connection, t.messages, t.messages.c.session_id == source_id, within)
+        found += [row | {"session_id": session_id} for row in rows if row["seq"] not in own]
+    return sorted(found, key=lambda row: int(row["seq"]))
 
 
 def _rows(
-    connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]
+    connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool]
 ) -> list[dict[str, Any]]:
-    query = sa.select(table).where(where).order_by(*table.primary_key.columns)
+    query = sa.select(table).where(*where).order_by(*table.primary_key.columns)
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
@@ -93,10 +136,18 @@ def _insert_all(
         t.tool_calls: _checked(dump, "tool_calls", t.tool_calls, _check_tool_call),
         t.traces: _checked(dump, "traces", t.traces, _check_trace),
         t.spans: _checked(dump, "spans", t.spans, _check_span),
+        t.ranges: _checked(dump, "ranges", t.ranges, _check_range),
+        t.snapshots: _checked(dump, "snapshots", t.snapshots, _check_snapshot),
+        t.details: _checked(dump, "session_details", t.details, _check_details),
+        t.runtime_states: _checked(dump, "runtime_states", t.runtime_states, _check_state),
     }
+    for row in rows[t.ranges]:
+        row["source_id"] = session_id
+    used = [message.seq or 0 for message in messages] + [row["at_seq"] for row in rows[t.ranges]]
     counters = {
-        "last_seq": _counter(dump, "last_seq", [message.seq or 0 for message in messages]),
+        "last_seq": _counter(dump, "last_seq", used),
         "last_run_seq": _counter(dump, "last_run_seq", [run["seq"] for run in runs]),
+        "view_seq": _view(dump, rows[t.ranges]),
     }
     connection.execute(
         sa.update(t.sessions).where(t.sessions.c.session_id == session_id).values(counters)
@@ -111,6 +162,13 @@ def _counter(dump: Mapping[str, Any], name: str, used: list[int]) -> int:
     value = dump["session"].get(name) or 0
     check_integer(value, f"session.{name}", 0)
     return max([value, *used])
+
+
+def _view(dump: Mapping[str, Any], ranges: list[dict[str, Any]]) -> int | None:
+    view: int | None = dump["session"].get("view_seq")
+    if view is not None and all(row["at_seq"] != view for row in ranges):
+        raise InvalidDataError(f"The dump's session shows view {view!r}, which it has no ranges of")
+    return view
 
 
 def _checked(
@@ -160,6 +218,41 @@ def _check_span(row: dict[str, Any]) -> None:
     check_span(Span.from_dict(row))
 
 
+def _check_range(row: dict[str, Any]) -> None:
+    check_integer(row["at_seq"], "range.at_seq", 0)
+    check_integer(row["first_seq"], "range.first_seq", 1)
+    if row.get("last_seq") is not None:
+        check_integer(row["last_seq"], "range.last_seq", 0)
+    check_time(row["created_at"], "range.created_at")
+
+
+def _check_snapshot(row: dict[str, Any]) -> None:
+    check_id(row["snapshot_id"], "snapshot.snapshot_id")
+    check_integer(row["seq"], "snapshot.seq", -1)
+    check_integer(row["message_count"], "snapshot.message_count", 0)
+    check_json(row.get("last_compaction"), "snapshot.last_compaction")
+    check_text(row.get("label"), "snapshot.label")
+    check_json(row.get("metadata"), "snapshot.metadata")
+    check_time(row["created_at"], "snapshot.created_at")
+
+
+def _check_details(row: dict[str, Any]) -> None:
+    for name in ("agent_name", "gateway_session_id", "gateway_agent_id", "parent_id"):
+        check_optional_id(row.get(name), f"details.{name}")
+    for name in ("fork_seq", "archive_seq"):
+        if row.get(name) is not None:
+            check_integer(row[name], f"details.{name}", 0)
+    check_integer(row["is_shared"], "details.is_shared", 0)
+    for name in ("last_compaction", "extra"):
+        check_json(row.get(name), f"details.{name}")
+
+
+def _check_state(row: dict[str, Any]) -> None:
+    check_id(row["runtime_id"], "runtime_state.runtime_id")
+    check_id(row["turn_id"], "runtime_state.turn_id")
+    check_json(row.get("state"), "runtime_state.state")
+
+
 def _session(dump: Mapping[str, Any]) -> ConversationSession:
     if not isinstance(dump, Mapping) or dump.get("format") != FORMAT:
         found = dump.get("format") if isinstance(dump, Mapping) else type(dump).__name__
@@ -174,9 +267,12 @@ def _messages(dump: Mapping[str, Any]) -> list[ConversationMessage]:
     """Return the messages, numbered; a dump made by hand may leave that to us."""
     if "messages" not in dump:
         raise InvalidDataError("The dump has no messages; an empty list says that there are none")
-    messages = [
-        ConversationMessage.from_dict({"id": None} | row) for row in _rows_of(dump, "messages")
-    ]
+    rows = _rows_of(dump, "messages")
+    if hidden := _rows_of(dump, "hidden_messages"):
+        check_seqs([row.get("seq") for row in hidden])
+        check_seqs([row.get("seq") for row in rows])
+        rows = sorted(rows + hidden, key=lambda row: row.get("seq") or 0)
+    messages = [ConversationMessage.from_dict({"id": None} | row) for row in rows]
     check_seqs([message.seq for message in messages])
     for seq, message in enumerate(messages, 1):
         check_message(message)
@@ -187,7 +283,10 @@ def _messages(dump: Mapping[str, Any]) -> list[ConversationMessage]:
 def _check_contained(
     connection: sa.Connection, t: Tables, session_id: str, messages: list[ConversationMessage]
 ) -> None:
-    stored = {m.id: m for m in conversation.get_messages(connection, t, session_id)}
+    stored = {
+        row["id"]: ConversationMessage.from_dict(row)
+        for row in _messages_of(connection, t, session_id)
+    }
     for message in messages:
         if message.id not in stored:
             raise ConflictError(

@@ -34,6 +34,7 @@ from praison_persist.sql.revision import (
     State,
     command_line,
     is_current,
+    is_unused,
     other_prefixes,
     revisions_of,
     state_of,
@@ -147,11 +148,12 @@ def _ensure_on(connection: sa.Connection, target: Target, options: SQLOptions) -
             raise SchemaError(_legacy_message(target, ours))
         if state is State.OTHER:
             _refuse_newer(connection, target, ours)
-            found = ", ".join(sorted(revisions_of(connection, ours)))
-            raise SchemaError(
-                f"{target} is at revision {found}, older than this package's {HEAD}. Back it up, "
-                f"then run: {command_line(target, ours, 'db', 'upgrade')}"
-            )
+            if not is_unused(connection, ours):
+                found = ", ".join(sorted(revisions_of(connection, ours)))
+                raise SchemaError(
+                    f"{target} is at revision {found}, older than this package's {HEAD}. Back it "
+                    f"up, then run: {command_line(target, ours, 'db', 'upgrade')}"
+                )
         if not options.auto_migrate:
             raise SchemaError(_off_message(target, ours, state))
         for prefix in other_prefixes(connection, ours):

@@ -18,13 +18,14 @@ __all__ = [
     "State",
     "command_line",
     "is_current",
+    "is_unused",
     "other_prefixes",
     "revisions_of",
     "state_of",
     "unadoptable",
 ]
 
-HEAD = "0001"  # Alembic's head, known without importing Alembic; a test compares them
+HEAD = "0002"  # Alembic's head, known without importing Alembic; a test compares them
 
 # praisonai's own default before 4.6.35, and since.
 _OLD_PREFIXES = ("praisonai_", "praison_")
@@ -69,6 +70,16 @@ def state_of(connection: sa.Connection, tables: Tables) -> State:
     if any(_is_legacy(inspector, there, tables.prefix, tables.schema, end) for end in _OURS):
         return State.LEGACY
     return State.HALF
+
+
+def is_unused(connection: sa.Connection, tables: Tables) -> bool:
+    """Whether no table holds a row: then a creation died between two revisions."""
+    there = set(sa.inspect(connection).get_table_names(tables.schema))
+    return not any(
+        connection.scalar(sa.select(sa.literal(1)).select_from(table).limit(1))
+        for table in tables.metadata.tables.values()
+        if table.name in there
+    )
 
 
 def unadoptable(target: Target, tables: Tables) -> str:

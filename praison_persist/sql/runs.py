@@ -209,6 +209,21 @@ def find_runs(
     for ids in chunks(list(run_ids)):
         for run in _runs(connection, t, t.runs.c.run_id.in_(ids), session_id=session_id):
             found[run.run_id] = run
+    missing = [run_id for run_id in run_ids if run_id not in found]
+    return found | _inherited_runs(connection, t, session_id, missing) if missing else found
+
+
+def _inherited_runs(
+    connection: sa.Connection, t: Tables, session_id: str, run_ids: Sequence[str]
+) -> dict[str, Run]:
+    """Return runs of the sessions whose messages a fork shows: whether they failed counts there."""
+    r, c = t.ranges.c, t.runs.c
+    sources = sa.select(r.source_id).where(r.session_id == session_id, r.source_id != session_id)
+    query = sa.select(*[c[name] for name in _RUN_FIELDS]).where(c.session_id.in_(sources))
+    found: dict[str, Run] = {}
+    for ids in chunks(run_ids):
+        for row in connection.execute(query.where(c.run_id.in_(ids))):
+            found[row.run_id] = _run(dict(row._mapping))
     return found
 
 

@@ -52,6 +52,10 @@ class Tables:
     collections: sa.Table
     documents: sa.Table
     terms: sa.Table
+    ranges: sa.Table
+    snapshots: sa.Table
+    details: sa.Table
+    runtime_states: sa.Table
     prefix: str
     schema: str | None
 
@@ -88,6 +92,10 @@ def tables(prefix: str = DEFAULT_PREFIX, schema: str | None = None) -> Tables:
         collections=_collections(metadata, prefix),
         documents=_documents(metadata, prefix),
         terms=_terms(metadata, prefix),
+        ranges=_ranges(metadata, prefix, session_ref._copy()),
+        snapshots=_snapshots(metadata, prefix, session_ref._copy()),
+        details=_details(metadata, prefix, session_ref._copy()),
+        runtime_states=_runtime_states(metadata, prefix, session_ref._copy()),
         prefix=prefix,
         schema=schema,
     )
@@ -112,6 +120,8 @@ def _sessions(metadata: sa.MetaData, prefix: str) -> sa.Table:
         sa.Column("version", sa.BigInteger(), nullable=False, server_default="1"),
         sa.Column("last_seq", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("last_run_seq", sa.BigInteger(), nullable=False, server_default="0"),
+        # Which of its views the session shows; NULL: all messages of its own. See views.py.
+        sa.Column("view_seq", sa.BigInteger()),
         sa.Index(f"ix_{prefix}sessions_updated", "updated_at", "session_id"),
         sa.Index(f"ix_{prefix}sessions_user", "user_id", "updated_at", "session_id"),
     )
@@ -273,4 +283,72 @@ def _terms(metadata: sa.MetaData, prefix: str) -> sa.Table:
         sa.Column("number", sa.Double()),
         sa.PrimaryKeyConstraint("collection", "document_id", "term"),
         sa.Index(f"ix_{prefix}terms_term", "collection", "term", "number"),
+    )
+
+
+def _ranges(metadata: sa.MetaData, prefix: str, session: sa.ForeignKey) -> sa.Table:
+    return sa.Table(
+        f"{prefix}ranges",
+        metadata,
+        sa.Column("session_id", Identifier(), session, nullable=False),
+        # Of the session's counter: the number that making the view took.
+        sa.Column("at_seq", sa.BigInteger(), nullable=False, autoincrement=False),
+        sa.Column("first_seq", sa.BigInteger(), nullable=False, autoincrement=False),
+        sa.Column("last_seq", sa.BigInteger()),
+        # Whose messages first_seq <= seq <= last_seq are; NULL as last_seq: and all behind.
+        sa.Column("source_id", Identifier(), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("session_id", "at_seq", "first_seq"),
+        sa.Index(f"ix_{prefix}ranges_source", "source_id"),
+    )
+
+
+def _snapshots(metadata: sa.MetaData, prefix: str, session: sa.ForeignKey) -> sa.Table:
+    return sa.Table(
+        f"{prefix}snapshots",
+        metadata,
+        sa.Column("session_id", Identifier(), session, nullable=False),
+        sa.Column("snapshot_id", Identifier(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("message_count", sa.BigInteger(), nullable=False),
+        sa.Column("last_compaction", JSONDocument()),
+        sa.Column("label", LongText()),
+        sa.Column("metadata", JSONDocument()),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("session_id", "snapshot_id"),
+    )
+
+
+def _details(metadata: sa.MetaData, prefix: str, session: sa.ForeignKey) -> sa.Table:
+    return sa.Table(
+        f"{prefix}session_details",
+        metadata,
+        sa.Column("session_id", Identifier(), session, primary_key=True),
+        sa.Column("agent_name", Identifier()),
+        sa.Column("gateway_session_id", Identifier()),
+        sa.Column("gateway_agent_id", Identifier()),
+        sa.Column("parent_id", Identifier()),
+        sa.Column("fork_seq", sa.BigInteger()),
+        # Up to it, messages of the session's own are archived: kept, and not shown.
+        sa.Column("archive_seq", sa.BigInteger()),
+        sa.Column("is_shared", sa.SmallInteger(), nullable=False, server_default="0"),
+        sa.Column("last_compaction", JSONDocument()),
+        sa.Column("extra", JSONDocument()),
+        sa.Index(f"ix_{prefix}session_details_agent", "agent_name"),
+        sa.Index(f"ix_{prefix}session_details_gateway", "gateway_session_id"),
+        sa.Index(f"ix_{prefix}session_details_gateway_agent", "gateway_agent_id"),
+        sa.Index(f"ix_{prefix}session_details_parent", "parent_id"),
+    )
+
+
+def _runtime_states(metadata: sa.MetaData, prefix: str, session: sa.ForeignKey) -> sa.Table:
+    return sa.Table(
+        f"{prefix}runtime_states",
+        metadata,
+        # 3 * 255 characters of four bytes stay below InnoDB's 3072-byte key limit.
+        sa.Column("session_id", Identifier(), session, nullable=False),
+        sa.Column("runtime_id", Identifier(), nullable=False),
+        sa.Column("turn_id", Identifier(), nullable=False),
+        sa.Column("state", JSONDocument()),
+        sa.PrimaryKeyConstraint("session_id", "runtime_id", "turn_id"),
     )

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from praison_persist._checks import check_search
 from praison_persist._words import Terms, snippet, terms_of
 from praison_persist.models import ConversationMessage, MessageHit
-from praison_persist.sql.conversation import MESSAGE_FIELDS
 from praison_persist.sql.replica import about_all
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.search_index import index_of
+from praison_persist.sql.search_shown import shown, shown_in, where_shown
+from praison_persist.sql.shown import MESSAGE_FIELDS
 from praison_persist.sql.types import ESCAPED
 
 __all__ = ["MessageSearch", "Visible", "search_messages", "search_statement"]
@@ -65,16 +66,27 @@ def search_messages(
     terms = terms_of(search.query)
     if not terms:
         return []
-    hits: list[MessageHit] = []
-    query = search_statement(connection, t, search, visible)
+    found: list[tuple[ConversationMessage, float]] = []
+    query = search_statement(connection, t, search, visible).where(_shown(connection, t, search))
     for message, score in _candidates(connection, query):
-        text = message.content or ""
-        if terms.count(text):
-            found = snippet(text, terms)
-            hits.append(MessageHit(message.session_id, message.seq or 0, message, score, found))
-            if len(hits) == search.limit:
+        if terms.count(message.content or ""):
+            found.append((message, score))
+            if len(found) == search.limit:
                 break
-    return hits
+    if search.session_id is None:
+        where_shown(connection, t, [message for message, _ in found])
+    else:
+        for message, _ in found:
+            message.session_id = search.session_id
+    return [
+        MessageHit(m.session_id, m.seq or 0, m, score, snippet(m.content or "", terms))
+        for m, score in found
+    ]
+
+
+def _shown(connection: sa.Connection, t: Tables, search: MessageSearch) -> sa.ColumnElement[bool]:
+    """Return a condition on messages: a session shows it, or that of the search does."""
+    return shown(t) if search.session_id is None else shown_in(connection, t, search.session_id)
 
 
 def _candidates(
@@ -111,7 +123,6 @@ def search_statement(
     if search.user_id is not None or search.agent_id is not None:
         rows = rows.join(t.sessions, t.sessions.c.session_id == c.session_id)
     filters = {
-        c.session_id: search.session_id,
         c.role: search.role,
         t.sessions.c.user_id: search.user_id,
         t.sessions.c.agent_id: search.agent_id,

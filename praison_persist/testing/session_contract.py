@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import pytest
 
+from praison_persist.errors import ConfigurationError
 from praison_persist.sessions.base import SessionStore
 
-__all__ = ["OpenSessions", "SessionContract", "said", "say", "tool_turn"]
+__all__ = ["OpenSessions", "SessionContract", "makes_room", "said", "say", "tool_turn"]
 
 OpenSessions = Callable[..., SessionStore]
 
 
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def makes_room(test: Test) -> Test:
+    """Mark a test that needs retention; a store that keeps all is asked to refuse the option."""
+
+    @wraps(test)
+    def wrapper(self: SessionContract, *args: Any, **kwargs: Any) -> None:
+        if self.makes_room:
+            test(self, *args, **kwargs)
+            return
+        for retention in ("compact", "truncate"):
+            with pytest.raises(ConfigurationError):
+                kwargs["open_sessions"](retention=retention)
+
+    return cast("Test", wrapper)
+
+
 class SessionContract:
-    """The fixtures of the suite. A backend's suite defines `open_sessions`."""
+    """The fixtures of the suite. A backend's suite defines `open_sessions`.
+
+    Attributes:
+        makes_room: the store has the options `retention` and `active_window`; one that has not
+            keeps all messages.
+    """
+
+    makes_room = True
 
     @pytest.fixture
     def open_sessions(self) -> OpenSessions:

@@ -9,7 +9,13 @@ import pytest
 from praison_persist.errors import ConflictError, InvalidDataError
 from praison_persist.sessions.base import SessionStore
 from praison_persist.sessions.models import SessionData, SessionMessage
-from praison_persist.testing.session_contract import OpenSessions, SessionContract, said, say
+from praison_persist.testing.session_contract import (
+    OpenSessions,
+    SessionContract,
+    makes_room,
+    said,
+    say,
+)
 
 __all__ = ["SearchContract", "TransferContract", "WindowReadContract"]
 
@@ -27,6 +33,7 @@ class WindowReadContract(SessionContract):
         assert store.window("s", "0", window=0)[0]["content"] == "a"
         assert store.window("none") == []
 
+    @makes_room
     def test_archived_messages_are_counted_first(self, open_sessions: OpenSessions) -> None:
         store = open_sessions(retention="compact", active_window=2)
         say(store, "s", *"abcd")
@@ -72,6 +79,7 @@ class SearchContract(SessionContract):
         say(store, "s", f"x {query.lower()} y")
         assert [hit.session_id for hit in store.search(query)] == ["s"]
 
+    @makes_room
     def test_archived_messages_are_found(self, open_sessions: OpenSessions) -> None:
         store = open_sessions(retention="compact", active_window=2)
         say(store, "s", "needle", *"abcdef")
@@ -104,6 +112,7 @@ class SearchContract(SessionContract):
 class TransferContract(SessionContract):
     """Export and import."""
 
+    @makes_room
     def test_all_of_it_comes_back(self, open_sessions: OpenSessions) -> None:
         store = open_sessions(retention="compact", active_window=2)
         store.create_session("s", "Title", agent_name="Ada", metadata={"a": [1]})
@@ -207,6 +216,7 @@ class TransferContract(SessionContract):
         assert (store.get_by_gateway_session("gateway") is None) is reset
         assert payload["sessions"][0]["gateway_session_id"] == "gateway", "it is the caller's"
 
+    @makes_room
     def test_an_import_is_not_compacted(self, open_sessions: OpenSessions) -> None:
         store = open_sessions(retention="truncate", active_window=1)
         assert store.import_sessions(payload_of("s", *"abc")).imported == 1

@@ -10,7 +10,13 @@ import pytest
 from praison_persist.errors import ConflictError, InvalidDataError, NotFoundError
 from praison_persist.sessions.base import SessionStore
 from praison_persist.sessions.models import SessionData
-from praison_persist.testing.session_contract import OpenSessions, SessionContract, said, say
+from praison_persist.testing.session_contract import (
+    OpenSessions,
+    SessionContract,
+    makes_room,
+    said,
+    say,
+)
 
 __all__ = ["SnapshotContract", "TreeContract"]
 
@@ -205,6 +211,7 @@ class TreeContract(SessionContract):
 class SnapshotContract(SessionContract):
     """Snapshots, and going back to them or to a message."""
 
+    @makes_room
     def test_going_back_to_a_snapshot(self, open_sessions: OpenSessions) -> None:
         store = open_sessions(retention="compact", active_window=3)
         say(store, "s", *"abcdef")

@@ -13,6 +13,7 @@ from praison_persist.sessions.models import SessionData
 from praison_persist.testing.session_contract import (
     OpenSessions,
     SessionContract,
+    makes_room,
     said,
     say,
     tool_turn,
@@ -212,6 +213,7 @@ class WindowContract(SessionContract):
         assert store.set_chat_history("s", [{"role": "user", "content": "b"}])
         assert store.get_working_history("s") == [{"role": "user", "content": "b"}]
 
+    @makes_room
     def test_compacting_archives(self, open_sessions: OpenSessions) -> None:
         store = open_sessions(retention="compact", active_window=4)
         for number in range(MANY):
@@ -229,6 +231,7 @@ class WindowContract(SessionContract):
         again = store.get_session("s")
         assert again.messages == session.messages, "nothing was added, nothing is compacted"
 
+    @makes_room
     def test_a_summary_does_not_grow_for_ever(self, open_sessions: OpenSessions) -> None:
         store = open_sessions(retention="compact", active_window=1)
         for _ in range(30):
@@ -236,6 +239,7 @@ class WindowContract(SessionContract):
         summary = store.get_session("s").messages[0]
         assert len(str(summary.content)) < 5000
 
+    @makes_room
     def test_truncating_drops(self, open_sessions: OpenSessions) -> None:
         store = open_sessions(max_messages=3)
         assert store.retention == "truncate", "as a limit of one's own has always meant"
@@ -244,6 +248,7 @@ class WindowContract(SessionContract):
         assert said(store, "s") == ["c", "d", "e"]
         assert session.archived_messages == []
 
+    @makes_room
     def test_keeping_all(self, open_sessions: OpenSessions) -> None:
         store = open_sessions(max_messages=2, retention="keep_all")
         say(store, "s", *"abcde")
@@ -252,6 +257,7 @@ class WindowContract(SessionContract):
 
     @pytest.mark.parametrize("retention", ["compact", "truncate"])
     @pytest.mark.parametrize("window", [1, 2, 3, 4])
+    @makes_room
     def test_a_window_never_begins_with_a_result(
         self, open_sessions: OpenSessions, retention: str, window: int
     ) -> None:
@@ -263,6 +269,7 @@ class WindowContract(SessionContract):
             assert not first or first[0].role != "tool"
 
     @pytest.mark.parametrize("retention", ["compact", "truncate"])
+    @makes_room
     def test_a_checkpoint_keeps_its_place(
         self, open_sessions: OpenSessions, retention: str
     ) -> None:

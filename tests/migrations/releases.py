@@ -11,7 +11,7 @@ from alembic.config import Config
 
 from praison_persist.sql import migrate
 
-LATER = "0002"
+LATER = "0003"
 
 
 def _config(url: str, output: StringIO | None = None) -> Config:

@@ -283,7 +283,7 @@ def test_the_report_changes_nothing_and_counts_all(old: Scratch) -> None:
     sessions, messages = report.tables
     assert report.needed
     assert (sessions.rows, messages.rows) == (5, 44)
-    assert sessions.added == ["version", "last_seq", "last_run_seq"]
+    assert sessions.added == ["version", "last_seq", "last_run_seq", "view_seq"]
     assert (messages.added, messages.foreign) == (["seq", "run_id"], ["tenant"])
     assert (report.orphans, report.orphaned_sessions) == (1, 1)
     assert "44 rows stay" in str(report)

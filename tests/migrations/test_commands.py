@@ -245,15 +245,16 @@ def test_a_new_revision_can_be_written(sqlite: Scratch, tmp_path: Path) -> None:
     """The template makes a module that the linter accepts."""
     scripts = tmp_path / "migrations"
     (scripts / "versions").mkdir(parents=True)
-    for name in ("env.py", "script.py.mako", "versions/0001_create_or_adopt.py"):
-        (scripts / name).write_text((migrate.script_location() / name).read_text("utf-8"), "utf-8")
+    ours = migrate.script_location()
+    for path in (ours / "env.py", ours / "script.py.mako", *ours.glob("versions/*.py")):
+        (scripts / path.relative_to(ours)).write_text(path.read_text("utf-8"), "utf-8")
     ini = tmp_path / "alembic.ini"
     ini.write_text(migrate.ini_path().read_text("utf-8"), "utf-8")
     x = ["-x", f"url={sqlite.url}"]
     assert alembic(*x, "upgrade", "head", ini=ini).returncode == 0
-    written = alembic(*x, "revision", "--autogenerate", "-m", "later", "--rev-id", "0002", ini=ini)
+    written = alembic(*x, "revision", "--autogenerate", "-m", "later", "--rev-id", "0003", ini=ini)
     assert written.returncode == 0, written.stderr
-    text = (scripts / "versions" / "0002_later.py").read_text("utf-8")
+    text = (scripts / "versions" / "0003_later.py").read_text("utf-8")
     assert "pass" in text  # nothing to do: autogenerate found no difference
     assert alembic(*x, "upgrade", "head", ini=ini).returncode == 0
-    assert alembic(*x, "current", ini=ini).stdout.startswith("0002")
+    assert alembic(*x, "current", ini=ini).stdout.startswith("0003")

@@ -142,7 +142,7 @@ def test_a_newer_database_is_refused(database: Scratch) -> None:
 NEXT = """
 from alembic import op
 import sqlalchemy as sa
-revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
 def upgrade():
     prefix = op.get_context().opts["table_prefix"]
     op.create_table(f"{prefix}later", sa.Column("id", sa.Integer(), primary_key=True))
@@ -156,24 +156,28 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """This package with one more revision."""
     scripts = tmp_path / "100% next" / "migrations"
     (scripts / "versions").mkdir(parents=True)
-    for name in ("env.py", "script.py.mako", "versions/0001_create_or_adopt.py"):
-        (scripts / name).write_text((migrate.script_location() / name).read_text("utf-8"), "utf-8")
-    (scripts / "versions" / "0002_later.py").write_text(NEXT, "utf-8")
+    ours = migrate.script_location()
+    for path in (ours / "env.py", ours / "script.py.mako", *ours.glob("versions/*.py")):
+        (scripts / path.relative_to(ours)).write_text(path.read_text("utf-8"), "utf-8")
+    (scripts / "versions" / "0003_later.py").write_text(NEXT, "utf-8")
     monkeypatch.setattr(migrate, "script_location", lambda: scripts)
     for module in (migrate, revision):
-        monkeypatch.setattr(module, "HEAD", "0002")
+        monkeypatch.setattr(module, "HEAD", "0003")
 
 
 @pytest.mark.usefixtures("next_release")
 def test_an_older_database_is_refused_and_the_command_upgrades_it(database: Scratch) -> None:
-    migrate.upgrade(database.url, revision="0001")
-    with pytest.raises(SchemaError, match="0001, older than") as error:
+    migrate.upgrade(database.url, revision="0002")
+    database.run(
+        "INSERT INTO praison_sessions (session_id, created_at, updated_at) VALUES ('a', 1, 1)"
+    )
+    with pytest.raises(SchemaError, match="0002, older than") as error:
         ensure(database, SQLOptions())
     assert type_command_of(error) == 0
     ensure(database, SQLOptions())
-    assert migrate.current(database.url) == "0002"
+    assert migrate.current(database.url) == "0003"
     migrate.downgrade(database.url, revision="-1")
-    assert migrate.current(database.url) == "0001"
+    assert migrate.current(database.url) == "0002"
 
 
 def test_a_command_repeats_what_a_url_needs_but_no_password() -> None:

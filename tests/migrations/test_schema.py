@@ -129,7 +129,7 @@ def test_a_schema_is_created_and_used(postgresql: Scratch, schema: str) -> None:
     assert migrate.check(postgresql.url, schema=schema) == []
     assert differences(postgresql, tables(schema=schema)) == []
     names = "SELECT count(*) FROM pg_tables WHERE schemaname = '{}' AND tablename LIKE 'praison%'"
-    assert postgresql.rows(names.format(schema)) == [(11,)]
+    assert postgresql.rows(names.format(schema)) == [(15,)]
     migrate.downgrade(postgresql.url, revision="base", schema=schema)
     assert postgresql.rows(names.format(schema)) == [(1,)]
 

@@ -25,7 +25,16 @@ from .test_concurrent import run_processes
 from .test_offline import feed
 from .test_schema import differences
 
-OF_SESSION = {"sessions", "messages", "runs", "tool_calls"}
+OF_SESSION = {
+    "messages",
+    "ranges",
+    "runs",
+    "runtime_states",
+    "session_details",
+    "sessions",
+    "snapshots",
+    "tool_calls",
+}
 
 
 @pytest.fixture
@@ -80,7 +89,7 @@ def test_each_table_is_sorted_by_columns_of_its_own(script: str) -> None:
 def test_nothing_is_asked_for_that_singlestore_lacks(script: str) -> None:
     assert not re.search("FOREIGN|REFERENCES|CHECK|ENGINE|nopad|0900|RETURNING", script)
     indexes = re.findall(r"CREATE .*INDEX .*", script)
-    assert len(indexes) == 5
+    assert len(indexes) == 10
     assert all(index.endswith("USING hash;") for index in indexes)
 
 

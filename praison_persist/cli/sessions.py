@@ -155,7 +155,7 @@ def tail(
     url: URL = None,
     table_prefix: TablePrefix = None,
     schema: Schema = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Messages to begin with.")] = 10,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many at first.")] = 10,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what is said from now on.")
     ] = False,
@@ -201,7 +201,7 @@ def _since(
 def _print_messages(
     messages: list[ConversationMessage],
     names: dict[str, str],
-    as_json: bool,  # noqa: FBT001 - as the commands' options
+    as_json: bool,
 ) -> None:
     terminal = console()
     for message in messages:

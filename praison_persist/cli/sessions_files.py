@@ -145,7 +145,9 @@ def _objects(lines: TextIO) -> Iterator[tuple[int, Any]]:
             yield number, json.loads(line)
         except ValueError:
             if number > 1:
-                raise InvalidDataError(f"Line {number} is no JSON; nothing of it was stored") from None
+                raise InvalidDataError(
+                    f"Line {number} is no JSON; nothing of it was stored"
+                ) from None
             try:
                 yield number, json.loads(line + lines.read())
             except ValueError as error:

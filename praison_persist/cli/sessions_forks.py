@@ -12,6 +12,7 @@ from praison_persist._ids import new_id
 from praison_persist.cli.beside import existing, open_all
 from praison_persist.cli.options import URL, AsJSON, Schema, TablePrefix
 from praison_persist.cli.output import print_json, print_line
+from praison_persist.cli.stores import conversation_url
 from praison_persist.connect import Connected
 from praison_persist.errors import InvalidDataError
 from praison_persist.transfer.ends import End
@@ -35,11 +36,29 @@ def fork(
 ) -> None:
     """Begin a new session with the messages of another one, and print its id."""
     with open_all(url, table_prefix, schema) as connected:
-        forked = _copied(connected, session_id, messages, name)
+        existing(connected.sync_conversation, session_id)
+        if connected.is_sql:
+            named = {"table_prefix": table_prefix, "schema": schema}
+            forked = _viewed(conversation_url(url), named, session_id, messages, name)
+        else:
+            forked = _copied(connected, session_id, messages, name)
     if as_json:
         print_json({"session_id": forked, "forked_from": session_id})
     else:
         print_line(forked)
+
+
+def _viewed(
+    url: str, options: dict[str, str | None], session_id: str, count: int | None, name: str | None
+) -> str:
+    """Fork without copying a message; return the id of the new session."""
+    from praison_persist.sessions.sql import (  # noqa: PLC0415 - SQLAlchemy only where it is used
+        SQLSessionStore,
+    )
+
+    given = {key: value for key, value in options.items() if value is not None}
+    with SQLSessionStore(url, **given) as store:
+        return store.fork_session(session_id, None if count is None else count - 1, name)
 
 
 def _copied(connected: Connected, session_id: str, count: int | None, name: str | None) -> str:

@@ -51,7 +51,8 @@ def prune(
     older_than: Annotated[
         str,
         typer.Option(
-            metavar="AGE", help="Last written so long ago (90d, 12h), or before a date (2026-01-31)."
+            metavar="AGE",
+            help="Last written so long ago (90d, 12h), or before a date (2026-01-31).",
         ),
     ],
     url: URL = None,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from praison_persist.transfer.checkpoint import Checkpoint
 from praison_persist.transfer.conversations import copy_conversations
 from praison_persist.transfer.knowledge import copy_knowledge
+from praison_persist.transfer.legacy import import_runs
 from praison_persist.transfer.report import CopyReport, Progress
 from praison_persist.transfer.state import copy_state
 
@@ -23,4 +24,5 @@ __all__ = [
     "copy_conversations",
     "copy_knowledge",
     "copy_state",
+    "import_runs",
 ]

@@ -51,6 +51,10 @@ class Command:
 
 
 COMMANDS = (
+    Command("run", "praison_persist.cli.run:run", "Ask an agent, and keep the turn."),
+    Command(
+        "resume", "praison_persist.cli.run:resume", "Show a session that exists, or go on with it."
+    ),
     Command(
         "db",
         "praison_persist.cli.db:app",

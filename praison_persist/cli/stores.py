@@ -13,7 +13,7 @@ from praison_persist.config import detect_backend
 from praison_persist.connect import Connected, connect
 from praison_persist.errors import ConfigurationError, NotFoundError
 
-__all__ = ["conversation_url", "open_conversations"]
+__all__ = ["conversation_url", "located", "open_conversations"]
 
 
 def conversation_url(given: str | None) -> str:
@@ -27,6 +27,30 @@ def conversation_url(given: str | None) -> str:
         variables = " or ".join(variable_names("CONVERSATION_URL"))
         raise ConfigurationError(f"Which database? Write --url URL, or set {variables}")
     return url
+
+
+def located(
+    url: str | None, table_prefix: str | None = None, schema: str | None = None
+) -> tuple[str | None, str | None, dict[str, Any]]:
+    """Return URL, backend and options of the conversations, as `connect` and an adapter take them.
+
+    Args:
+        url: what the command was given; None is the environment's.
+        table_prefix: of a SQL database; None is the default.
+        schema: of a SQL database; None is its own.
+
+    Raises:
+        ConfigurationError: neither a URL nor a backend is given, here or in the environment.
+    """
+    named = {"table_prefix": table_prefix, "schema": schema}
+    options = {name: value for name, value in named.items() if value is not None}
+    if url:
+        return url, detect_backend(url), options
+    backend = own_variable("CONVERSATION_STORE")
+    if backend is None:
+        conversation_url(None)
+        return None, None, options  # `connect` reads the environment, with the replica's URL
+    return own_variable("CONVERSATION_URL"), backend, options
 
 
 @contextmanager
@@ -52,11 +76,7 @@ def open_conversations(
         NotFoundError, SchemaError: there is nothing to read; says what to type.
         UnavailableError: the database cannot be reached.
     """
-    named = {"table_prefix": table_prefix, "schema": schema}
-    options = {name: value for name, value in named.items() if value is not None}
-    address = conversation_url(url)
-    backend = own_variable("CONVERSATION_STORE") if url is None else None
-    connected = connect(address, backend or detect_backend(address), options)
+    connected = connect(*located(url, table_prefix, schema))
     try:
         if not create:
             _check_there(connected)

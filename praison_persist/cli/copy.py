@@ -21,6 +21,7 @@ from rich.progress import Progress as Bar
 from praison_persist.cli.options import AsJSON, Schema, TablePrefix
 from praison_persist.cli.output import console, print_json, print_line
 from praison_persist.cli.stores import open_conversations
+from praison_persist.connect import connect_store, knowledge_pair, state_pair
 from praison_persist.errors import ConfigurationError, NotFoundError
 from praison_persist.transfer import (
     Checkpoint,
@@ -93,17 +94,20 @@ def copy(
         }
         for one in kinds:
             if one == Kind.conversation:
-                tables = (table_prefix, schema)
                 with (
-                    open_conversations(source, *tables) as own,
-                    open_conversations(target, *tables, create=True) as other,
+                    open_conversations(source, table_prefix, schema) as own,
+                    open_conversations(target, table_prefix, schema, create=True) as other,
                 ):
                     copied = copy_conversations(
                         own, other, conversation_only=conversation_only, **common
                     )
             else:
                 run = copy_state if one == Kind.state else copy_knowledge
-                copied = run(source, target, overwrite=overwrite, **common)
+                with (
+                    _store(one.value, source, table_prefix, schema, read=True) as first,
+                    _store(one.value, target, table_prefix, schema, read=False) as second,
+                ):
+                    copied = run(first, second, overwrite=overwrite, **common)
             reports.append(copied)
     if as_json:
         print_json([report.to_dict() for report in reports])
@@ -112,6 +116,22 @@ def copy(
             _print(report)
     if not all(report.is_fine for report in reports):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _store(
+    kind: str, url: str, table_prefix: str | None, schema: str | None, *, read: bool
+) -> Iterator[Any]:
+    """Open a state or knowledge store; what is to be read is not made."""
+    named = {"table_prefix": table_prefix, "schema": schema}
+    options = {name: value for name, value in named.items() if value is not None}
+    store = connect_store(kind, url, None, options)
+    pair = state_pair(store) if kind == Kind.state else knowledge_pair(store)
+    with pair[0]:
+        if read and hasattr(store, "database"):
+            with open_conversations(url, table_prefix, schema):
+                pass  # it is there, and has the tables
+        yield pair[0]
 
 
 def _checkpoint(

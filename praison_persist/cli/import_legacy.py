@@ -11,6 +11,7 @@ from praison_persist.cli.beside import open_all
 from praison_persist.cli.options import URL, AsJSON, Schema, TablePrefix
 from praison_persist.cli.output import print_json, print_line
 from praison_persist.cli.stores import conversation_url, open_conversations
+from praison_persist.cli.times import counted
 from praison_persist.connect import connect_store, state_pair
 from praison_persist.errors import NotFoundError, UnsupportedError
 from praison_persist.transfer import import_runs
@@ -72,7 +73,7 @@ def _import_sessions(
     if as_json:
         print_json(report)
     else:
-        print_line(f"{report.imported} sessions stored, {len(report.skipped)} not")
+        print_line(f"{counted(report.imported, 'session')} stored, {len(report.skipped)} not")
         for each in report.skipped[:_SHOWN]:
             print_line(f"  {each['session_id']}: {each['reason']}")
         if len(report.skipped) > _SHOWN:

@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from praison_persist.cli.beside import existing, open_all
+from praison_persist.cli.history import draw_messages
 from praison_persist.cli.options import URL, AsJSON, Schema, StateURL, TablePrefix
 from praison_persist.cli.output import console, print_json, print_line, print_table
 from praison_persist.cli.sessions_files import export, import_
 from praison_persist.cli.sessions_forks import fork
 from praison_persist.cli.sessions_prune import delete, prune
 from praison_persist.cli.times import when
-from praison_persist.cli.turns import draw_message, draw_messages
 from praison_persist.errors import ConfigurationError
 from praison_persist.models import ConversationMessage
 from praison_persist.protocols import Capability, ConversationStore
@@ -203,12 +203,11 @@ def _print_messages(
     names: dict[str, str],
     as_json: bool,
 ) -> None:
-    terminal = console()
-    for message in messages:
-        if as_json:
+    if as_json:
+        for message in messages:
             print_json(message.to_dict())
-        else:
-            draw_message(terminal, message, names)
+    else:
+        draw_messages(console(), messages, names)
 
 
 @app.command()

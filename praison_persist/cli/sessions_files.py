@@ -16,10 +16,11 @@ from praison_persist._flow import run
 from praison_persist.cli.beside import existing, open_all
 from praison_persist.cli.options import URL, AsJSON, Schema, StateURL, TablePrefix
 from praison_persist.cli.output import print_json, print_line
+from praison_persist.cli.times import counted
 from praison_persist.connect import Connected
 from praison_persist.errors import ConfigurationError, ConflictError, InvalidDataError
-from praison_persist.exchange import export_flow, import_flow
-from praison_persist.transfer.ends import End
+from praison_persist.exchange import FORMAT, export_flow, import_flow
+from praison_persist.transfer.ends import DUMP_KEYS, End
 
 __all__ = ["export", "import_"]
 
@@ -63,7 +64,7 @@ def export(
                 file.write(json.dumps(dump) + "\n")
                 count += 1
     if path != "-":
-        print_line(f"{count} sessions in {path}")
+        print_line(f"{counted(count, 'session')} in {path}")
 
 
 def _dumps(connected: Connected, names: list[str]) -> Iterator[dict[str, Any]]:
@@ -104,6 +105,10 @@ def import_(
     table_prefix: TablePrefix = None,
     schema: Schema = None,
     state_url: StateURL = None,
+    conversation_only: Annotated[
+        bool,
+        typer.Option("--conversation-only", help="Leave out runs and traces, for any database."),
+    ] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Store the sessions of a file; those that are stored already stay as they are.
@@ -115,16 +120,23 @@ def import_(
         _read(file) as lines,
         open_all(url, table_prefix, schema, state_url, create=True) as connected,
     ):
-        for number, dump in _objects(lines):
+        for number, found in _objects(lines):
+            dump = _only_messages(found) if conversation_only else found
             try:
                 ids.append(run(import_flow(connected.sync_stores, dump)))
             except (InvalidDataError, ConflictError) as error:
-                done = f"; the {len(ids)} sessions before it were stored" if ids else ""
+                done = f"; {counted(len(ids), 'session')} before it were stored" if ids else ""
                 raise type(error)(f"{file}, line {number}: {error}{done}") from error
     if as_json:
         print_json({"imported": ids})
     else:
-        print_line(f"{len(ids)} sessions stored")
+        print_line(f"{counted(len(ids), 'session')} stored")
+
+
+def _only_messages(dump: Any) -> Any:
+    if not isinstance(dump, dict) or dump.get("format") != FORMAT:
+        return dump  # of praisonai, which has no more
+    return {name: part for name, part in dump.items() if name in DUMP_KEYS}
 
 
 @contextmanager

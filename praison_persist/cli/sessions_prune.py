@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from praison_persist.cli.beside import existing, open_all
 from praison_persist.cli.options import URL, AsJSON, Schema, StateURL, TablePrefix
 from praison_persist.cli.output import print_json, print_line, print_table
-from praison_persist.cli.times import moment, when
+from praison_persist.cli.times import counted, moment, when
 from praison_persist.connect import Connected
 from praison_persist.errors import ConfigurationError
 from praison_persist.models import ConversationSession
@@ -38,13 +39,17 @@ def delete(
         for name in names:
             existing(store, name)
         messages = sum(store.count(name) for name in names)
+        if not yes and not sys.stdin.isatty():
+            raise ConfigurationError("Nobody is there to be asked: add --yes")
         if not yes:
             typer.confirm(
-                f"Delete {len(names)} sessions with {messages} messages?", abort=True, err=True
+                f"Delete {counted(len(names), 'session')} with {counted(messages, 'message')}?",
+                abort=True,
+                err=True,
             )
         for name in names:
             _delete(connected, name)
-    print_line(f"{len(names)} sessions deleted")
+    print_line(f"{counted(len(names), 'session')} deleted")
 
 
 def prune(
@@ -87,7 +92,8 @@ def prune(
     )
     if count > len(shown):
         print_line(f"… and {count - len(shown)} more")
-    print_line(f"{count} sessions deleted" if yes else f"{count} sessions; --yes deletes them")
+    found = counted(count, "session")
+    print_line(f"{found} deleted" if yes or not count else f"{found}; --yes deletes")
 
 
 def _older(

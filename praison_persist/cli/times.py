@@ -1,4 +1,4 @@
-"""Times and ages as people write and read them."""
+"""Times, ages and counts as people write and read them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from praison_persist.errors import ConfigurationError
 
-__all__ = ["duration", "moment", "when"]
+__all__ = ["counted", "duration", "moment", "when"]
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -54,3 +54,8 @@ def duration(seconds: float) -> str:
     if minutes < 60:  # noqa: PLR2004 - of an hour
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return `1 session`, `2 sessions` or `1,000 sessions`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -159,12 +159,17 @@ class _Copy:
             for sessions, _ in self._source.sessions():
                 newer = [each for each in sessions if each.updated_at >= limit]
                 for session in newer:
-                    self._copy(session, again=True)
+                    if session.updated_at > limit or self._is_behind(session.session_id):
+                        self._copy(session, again=True)
                 newest = max([newest, *(each.updated_at for each in newer)])
                 if len(newer) < len(sessions):
                     break
             if newest == limit:
                 return
+
+    def _is_behind(self, session_id: str) -> bool:
+        """Return whether a session of the very time of the newest one has grown."""
+        return self._source.store.count(session_id) != self._target.store.count(session_id)
 
     def _count_all(self) -> int:
         count = self._source.store.count

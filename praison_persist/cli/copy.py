@@ -82,6 +82,8 @@ def copy(
     """
     if overwrite and kind == Kind.conversation:
         raise ConfigurationError("--overwrite is for state and knowledge; messages never change")
+    if source == target:
+        raise ConfigurationError(f"{address(source)} is source and target; name two places")
     noted = _checkpoint(checkpoint, source, target, resume=resume, dry_run=dry_run)
     kinds = [Kind.conversation, Kind.state, Kind.knowledge] if kind == Kind.all else [kind]
     reports: list[CopyReport] = []
@@ -185,7 +187,7 @@ def _print(report: CopyReport) -> None:
     if report.dry_run:
         print_line(f"{report.kind}: {found} to copy; nothing was written")
     else:
-        written = _counts(report.written) or "nothing"
+        written = _counts({name: report.written[name] for name in report.found}) or "nothing"
         print_line(f"{report.kind}: {found} in the source; {written} written")
     if report.left_out:
         verb = "would be" if report.dry_run else "were"

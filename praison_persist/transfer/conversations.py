@@ -199,8 +199,8 @@ class _Copy:
     def _fits_whole(self, parts: list[str], count: int, *, known: bool) -> bool:
         if not (self._source.dumps and self._target.dumps):
             return False
-        if parts:
-            return not self._conversation_only
+        if parts and not self._conversation_only:
+            return True
         return not known and count <= self._whole_up_to
 
     def _check_all(self) -> None:
@@ -245,6 +245,8 @@ class _Copy:
         dump = self._source.store.dump_session(session_id)
         if dump is None:  # deleted meanwhile
             return
+        if self._conversation_only:
+            dump = _only_conversation(dump)
         if stored is not None:
             own, there = _beside(dump), _beside(store.dump_session(session_id) or {})
             if own == there and had == len(dump["messages"]) and _equal(session, stored):
@@ -318,6 +320,12 @@ def _each(end: End, session_id: str) -> Iterator[ConversationMessage]:
 
 def _equal(one: ConversationSession, other: ConversationSession) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in _FIELDS)
+
+
+def _only_conversation(dump: dict[str, Any]) -> dict[str, Any]:
+    """Return a dump of what the session shows; it has no counters, and no view."""
+    session = ConversationSession.from_dict(dump["session"]).to_dict()
+    return {name: dump[name] for name in ("format", "messages")} | {"session": session}
 
 
 def _beside(dump: dict[str, Any]) -> dict[str, Any]:

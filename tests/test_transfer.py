@@ -6,9 +6,10 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -101,7 +102,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         )
 
 
-def contents(url: str) -> list[object]:
+def contents(url: str) -> list[Any]:
     """Return all sessions and messages of a place, but what every place has of its own."""
     with create_conversation_store(detect_backend(url), url) as store:
         found = []
@@ -249,7 +250,7 @@ def test_verifying_tells_what_differs(source: SQLConversationStore, tmp_path: Pa
         def add_messages(
             self,
             session_id: str,
-            messages: list[ConversationMessage],  # type: ignore[override]  # only lists come
+            messages: Sequence[ConversationMessage],
         ) -> list[ConversationMessage]:
             return super().add_messages(session_id, messages[:-1])
 
@@ -301,7 +302,7 @@ def test_both_ends_may_not_be_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"page": 0}, {"page": "1"}, {"whole_up_to": -1}])
-def test_arguments_are_checked(wrong: dict[str, int]) -> None:
+def test_arguments_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidDataError):
         copy_conversations(":memory:", ":memory:", **wrong)
 
@@ -435,7 +436,7 @@ def test_memory_does_not_grow_with_the_messages(tmp_path: Path) -> None:
 # State
 
 
-def fill_state(url: str, **options: str) -> None:
+def fill_state(url: str, **options: Any) -> None:
     with state_store(url.partition(":")[0], url, **options) as store:
         store.set("plain", "text")
         store.set("none", None)

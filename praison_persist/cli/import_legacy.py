@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -67,7 +67,7 @@ def _import_sessions(
         )
 
         named = {"table_prefix": table_prefix, "schema": schema}
-        options = {name: value for name, value in named.items() if value is not None}
+        options: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
         with SQLSessionStore(conversation_url(url), **options) as store:
             report = store.import_json(folder)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,7 +56,7 @@ def _viewed(
         SQLSessionStore,
     )
 
-    given = {key: value for key, value in options.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     with SQLSessionStore(url, **given) as store:
         return store.fork_session(session_id, None if count is None else count - 1, name)
 

@@ -17,8 +17,9 @@ def beside_messages(connection: sa.Connection, t: Tables, session_id: str) -> li
     """
     check_id(session_id, "session_id")
     rows = [
-        sa.select(sa.literal(table.name.removeprefix(t.prefix)))
-        .where(sa.exists().where(table.c.session_id == session_id))
+        sa.select(sa.literal(table.name.removeprefix(t.prefix))).where(
+            sa.exists().where(table.c.session_id == session_id)
+        )
         for table in t.metadata.sorted_tables
         if "session_id" in table.c and table not in (t.sessions, t.messages)
     ]

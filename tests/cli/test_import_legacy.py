@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def sessions(tmp_path: Path) -> Path:
     return folder
 
 
-def fill_runs(url: str, **options: str) -> None:
+def fill_runs(url: str, **options: Any) -> None:
     """Store what praisonai's adapter stores: three runs, one of an unknown session, one trace."""
     with create_state_store(url.partition(":")[0], url, **options) as store:
         for number, run_id in enumerate(("b", "a")):

@@ -51,6 +51,9 @@ class Command:
 
 
 COMMANDS = (
+    Command(
+        "doctor", "praison_persist.cli.doctor:doctor", "Connect to the stores; say what is wrong."
+    ),
     Command("run", "praison_persist.cli.run:run", "Ask an agent, and keep the turn."),
     Command(
         "resume", "praison_persist.cli.run:resume", "Show a session that exists, or go on with it."
@@ -144,7 +147,7 @@ def _program(
 ) -> None:
     """Persistence of AI agents: run them, look at what they keep, and look after the databases."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
+        typer.echo(context.get_help())
         raise typer.Exit(2)
 
 

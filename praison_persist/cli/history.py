@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -70,7 +71,11 @@ def draw_messages(
 
 
 def _draw_indented(console: Console, text: str, style: str = "") -> None:
-    console.print(Padding(Text(visible(text), style=style), (0, 0, 0, 2), expand=False))
+    shown = Text(visible(text), style=style)
+    if console.is_terminal:  # which breaks lines, and keeps them indented
+        console.print(Padding(shown, (0, 0, 0, 2), expand=False))
+    else:
+        console.print(textwrap.indent(shown.plain, "  "))
 
 
 def _call(call: Any) -> tuple[str, str, str]:

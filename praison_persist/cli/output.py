@@ -74,4 +74,8 @@ def print_table(
         table.add_column(column, justify="right" if column in numbers else "left")
     for row in rows:
         table.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))
-    console().print(table)
+    made = console()
+    with made.capture() as drawn:
+        made.print(table)
+    for line in drawn.get().splitlines():
+        typer.echo(line.rstrip())

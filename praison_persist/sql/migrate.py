@@ -57,6 +57,7 @@ __all__ = [
     "as_seen_by",
     "aupgrade",
     "check",
+    "check_target",
     "current",
     "downgrade",
     "downgrade_target",
@@ -287,7 +288,11 @@ def check(url: URL, *, table_prefix: str = DEFAULT_PREFIX, schema: str | None = 
     Raises:
         SchemaError: the database is not at the head revision.
     """
-    target, ours = _stored(url), tables(table_prefix, schema)
+    return check_target(_stored(url), tables(table_prefix, schema))
+
+
+def check_target(target: Target, ours: Tables) -> list[str]:
+    """Do what `check` does, for the database of a store."""
     return run_reading(target, lambda connection: _differences(connection, target, ours))
 
 

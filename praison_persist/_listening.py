@@ -44,9 +44,9 @@ class Listener:
             return self._stream(lambda: method(*args, **arguments), prompt)
         self._begin()
         run_id = f"run-{uuid.uuid4().hex[:12]}"
-        report(self._db.on_run_start, self._session_id, run_id, prompt)
-        report(self._db.on_user_message, self._session_id, prompt)
         try:
+            report(self._db.on_run_start, self._session_id, run_id, prompt)
+            report(self._db.on_user_message, self._session_id, prompt)
             with self._within():
                 answer = method(*args, **arguments)
         except BaseException as error:
@@ -89,9 +89,19 @@ class Listener:
         prompt = _prompt(args, arguments)
         await asyncio.to_thread(self._begin)
         run_id = f"run-{uuid.uuid4().hex[:12]}"
+        return await self._awaited(self._asked(method, args, arguments, run_id, prompt), run_id)
+
+    async def _asked(
+        self,
+        method: Callable[..., Any],
+        args: tuple[Any, ...],
+        arguments: dict[str, Any],
+        run_id: str,
+        prompt: str,
+    ) -> Any:
         await areport(self._db.aon_run_start, self._session_id, run_id, prompt)
         await areport(self._db.aon_user_message, self._session_id, prompt)
-        return await self._awaited(method(*args, **arguments), run_id)
+        return await method(*args, **arguments)
 
     def _begin(self) -> None:
         """Begin or resume the session, once; again if it could not be read."""

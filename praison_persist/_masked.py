@@ -10,10 +10,10 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*")
 _AUTHORITY = re.compile("[/?]")  # ends it
 # What may stand between the slashes where there are no credentials.
 _PLAIN_HOST = re.compile(r"(\[[^\]]*\]|[^:/?@]*)(:[0-9]*)?")
-_SECRETS = "password|passwd|pwd|token|key|secret|credential"
+_SECRETS = "password|passwd|pwd|token|key|secret|credential|authorization"
 _SECRET = re.compile(f"(?i)({_SECRETS})")
-_IN_QUERY = re.compile(f"(?i)({_SECRETS})=[^&]*")
-_IN_PARTS = re.compile(f"(?i)({_SECRETS})=[^;]*")
+_IN_QUERY = re.compile(rf"(?i)({_SECRETS})\s*=[^&]*")
+_IN_PARTS = re.compile(rf"(?i)({_SECRETS})\s*=[^;]*")
 
 
 def is_secret(name: str) -> bool:

@@ -259,6 +259,8 @@ def _shown(name: str, value: Any) -> Any:
         return {key: _shown(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_shown(name, inner) for inner in value]
-    if value is not None and is_secret(name) and not isinstance(value, bool | int | float):
+    # A number may be a limit of tokens, or the length of a key; and a password is one in YAML.
+    is_number = isinstance(value, bool | int | float)
+    if value is not None and is_secret(name) and (not is_number or "pass" in name.lower()):
         return "***"
     return masked(value) if isinstance(value, str) else value

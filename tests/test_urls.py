@@ -405,6 +405,8 @@ def test_what_is_no_url_is_refused_without_its_password(url: Any) -> None:
         f"postgresql://h/db?sslpassword={SECRET}&a=b",
         f"mysql://u:{SECRET}",
         f"libsql://h?authToken={SECRET}",
+        f"libsql://h?authToken = {SECRET}",
+        f"host=h password = {SECRET}",
     ],
 )
 def test_masked_shows_no_password(url: str) -> None:

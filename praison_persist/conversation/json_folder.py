@@ -43,11 +43,12 @@ class Folder:
 
     def __init__(self, path: Path, *, pretty: bool, wait_s: float) -> None:
         self.path, self.pretty, self.wait_s = path, pretty, wait_s
-        self._known: Recent[str, Transcript] = Recent(_KNOWN)
+        self.forget()
 
     def forget(self) -> None:
         """Forget what was remembered."""
-        self._known = Recent(_KNOWN)
+        self._known: Recent[str, Transcript] = Recent(_KNOWN)
+        self._process = os.getpid()
 
     def _path(self, session_id: str) -> Path:
         return self.path / session_name(session_id)
@@ -78,6 +79,8 @@ class Folder:
             yield found
 
     def _read(self, session_id: str) -> Transcript | None:
+        if self._process != os.getpid():
+            self.forget()  # a thread of the parent may have been about to learn
         path, known = self._path(session_id), self._known.get(session_id)
         try:
             with path.open("rb") as file:

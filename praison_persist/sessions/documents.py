@@ -70,7 +70,8 @@ class Documents:
 
 def _parsed(raw: bytes) -> dict[str, Any]:
     try:
-        document = loads(raw.decode("utf-8"))
+        # praisonaiagents writes NaN and infinities, which no JSON could be written with again.
+        document = loads(raw.decode("utf-8"), parse_constant=str)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise CorruptDocumentError(f"no JSON: {error}") from error
     if not isinstance(document, dict):

@@ -93,7 +93,20 @@ class EncryptedSessionStore(SessionStore):
             self._cipher.open_session(view.session)
         return view
 
+    def _append_by(
+        self, session_id: str, message: SessionMessage, change: Change, *, retention: bool = True
+    ) -> bool:
+        sealed = self._cipher.seal_message(message)
+        by = self._sealed(change, retention=retention)
+        return self._inner._append_by(session_id, sealed, by, retention=False)  # noqa: SLF001 - as above
+
     def _write(self, session_id: str, change: Change, *, what: str, retention: bool = True) -> bool:
+        by = self._sealed(change, retention=retention)
+        return self._inner._write(session_id, by, what=what, retention=False)  # noqa: SLF001 - as above
+
+    def _sealed(self, change: Change, *, retention: bool) -> Change:
+        """Return the change as the other store makes it, with room made in the window here."""
+
         def sealed(session: OpenSession) -> None:
             opened = _OpenedSession(session, self._cipher)
             change(opened)
@@ -101,7 +114,7 @@ class EncryptedSessionStore(SessionStore):
                 self._enforce_window(opened)
             opened.seal()
 
-        return self._inner._write(session_id, sealed, what=what, retention=False)  # noqa: SLF001 - as above
+        return sealed
 
     def _put(self, session: ExtendedSessionData, *, overwrite: bool) -> None:
         self._inner._put(self._cipher.sealed_session(session), overwrite=overwrite)  # noqa: SLF001 - as above

@@ -14,7 +14,7 @@ from praison_persist.sessions.messages import SessionMessage
 from praison_persist.sessions.models import ExtendedSessionData, now_iso
 from praison_persist.sessions.open_document import OpenDocument
 from praison_persist.sessions.pooling import from_storage, to_storage
-from praison_persist.sessions.primitives import Change, OpenSession, SessionView
+from praison_persist.sessions.primitives import Change, SessionView
 from praison_persist.sessions.search import text_of_message
 from praison_persist.sessions.session_files import SessionFiles
 from praison_persist.sessions.spill import Spill, Spilled
@@ -33,7 +33,6 @@ class FileChanges(SessionStore):
     def _read(
         self, session_id: str, *, last: int | None = None, archive: bool = False
     ) -> SessionView | None:
-        del archive  # it is in the same document
         try:
             if not self._files.find(session_id).exists() and not self._spill.waiting(session_id):
                 return None
@@ -47,6 +46,10 @@ class FileChanges(SessionStore):
         count = len(session.messages)
         if last is not None:
             session.messages = session.messages[max(0, count - last) :]
+        if not archive:  # which an encrypted store would decrypt
+            session.archived_messages = []
+            for snapshot in session.snapshots:
+                snapshot.transcript = None
         return SessionView(session, count)
 
     def _open(self, session_id: str, path: Path) -> tuple[OpenDocument, list[Spilled]]:
@@ -63,11 +66,12 @@ class FileChanges(SessionStore):
             opened.take_in(entry.messages, entry.replaced)
         return opened, spilled
 
-    def _append(self, session_id: str, message: SessionMessage) -> bool:
-        def change(session: OpenSession) -> None:
-            session.append([message])
-
-        return self._change(session_id, change, what="add a message", unread=[message])
+    def _append_by(
+        self, session_id: str, message: SessionMessage, change: Change, *, retention: bool = True
+    ) -> bool:
+        return self._change(
+            session_id, change, what="add a message", retention=retention, unread=[message]
+        )
 
     def _write(self, session_id: str, change: Change, *, what: str, retention: bool = True) -> bool:
         return self._change(session_id, change, what=what, retention=retention)
@@ -103,11 +107,11 @@ class FileChanges(SessionStore):
                 if touch:
                     opened.header.updated_at = now_iso()
                 self._files.write(path, to_storage(opened.finished()))
+                self._spill.remove(spilled)  # within the lock: the next change takes in the rest
         except OSError as error:
             lost, replaced = (list(unread), None) if changed is None else changed.salvage()
             self._failed(session_id, what, error, lost, replaced)
             return False
-        self._spill.remove(spilled)
         return True
 
     def _failed(

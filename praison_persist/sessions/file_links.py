@@ -38,7 +38,7 @@ class FileLinks(FileChanges):
             for entry in spilled if opened.is_new else ():
                 new.take_in(entry.messages, entry.replaced)
             self._files.write(path, to_storage(new.finished()))
-        self._spill.remove(spilled)
+            self._spill.remove(spilled)
         if parent_id is not None:
             self._adopt(parent_id, session_id)
 
@@ -88,6 +88,7 @@ class FileLinks(FileChanges):
                     waiting = set(opened.header.children_ids) - released
                     if not waiting:  # first the children: a crash leaves no link to nowhere
                         self._files.remove(path)
+                        self._spill.remove(spilled)
                         break
                 for child in waiting:
                     self._unlink(child, of=session_id, field="parent_id")
@@ -95,7 +96,6 @@ class FileLinks(FileChanges):
         except OSError as error:
             _log.error("session %r: could not delete it: %s", session_id, error)
             return False
-        self._spill.remove(spilled)
         parent = opened.header.parent_id
         if parent is not None:
             self._unlink(parent, of=session_id, field="children_ids")

@@ -7,12 +7,14 @@ can use it at the same time.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from praison_persist.errors import BackendError, ConfigurationError
+from praison_persist.sessions._reading import dicts_of
 from praison_persist.sessions.documents import CorruptDocumentError
 from praison_persist.sessions.file_changes import stored_session
 from praison_persist.sessions.file_links import FileLinks
@@ -84,7 +86,6 @@ class DefaultSessionStore(FileLinks):
             ) from error
         is_default = folder == default_session_dir()
         self._spill = Spill(spills.absolute(), folder, is_default=is_default)
-        # Last: a mirror has a thread, which nobody would stop if the rest had failed.
         super().__init__(max_messages, retention, active_window, mirror)
         self.lock_timeout = lock_timeout
 
@@ -103,15 +104,14 @@ class DefaultSessionStore(FileLinks):
     def _list(self, only: SessionFilter, limit: int | None) -> list[SessionView]:
         wanted = {f.name: getattr(only, f.name) for f in fields(only)}
         wanted = {name: value for name, value in wanted.items() if value is not None}
-        views = []
-        for session_id, document in self._scan(strict=False):
-            if all(document.get(name) == value for name, value in wanted.items()):
-                session = stored_session(session_id, document)
-                views.append(SessionView(session, len(session.messages)))
-        views.sort(
-            key=lambda view: (view.session.updated_at, view.session.session_id), reverse=True
+        found = (
+            _header(session_id, document)
+            for session_id, document in self._scan(strict=False)
+            if all(document.get(name) == value for name, value in wanted.items())
         )
-        return views[:limit]
+        if limit is None:
+            return sorted(found, key=_age, reverse=True)
+        return heapq.nlargest(limit, found, key=_age)
 
     def _all(self) -> Iterator[ExtendedSessionData]:
         for session_id, document in self._scan(strict=True):
@@ -129,6 +129,17 @@ class DefaultSessionStore(FileLinks):
             raise BackendError(
                 f"the sessions in {self.session_dir} cannot all be read: {error}"
             ) from error
+
+
+def _header(session_id: str, document: dict[str, Any]) -> SessionView:
+    """Return a session of which the messages are counted only: there may be thousands of them."""
+    without: dict[str, Any] = {name: [] for name in ("messages", "archived_messages", "snapshots")}
+    session = stored_session(session_id, document | without)
+    return SessionView(session, len(dicts_of(document.get("messages"))))
+
+
+def _age(view: SessionView) -> tuple[str, str]:
+    return view.session.updated_at, view.session.session_id
 
 
 class HierarchicalSessionStore(DefaultSessionStore):

@@ -12,6 +12,7 @@ from copy import deepcopy
 from typing import Any, Protocol, runtime_checkable
 
 from praison_persist._json import dumps
+from praison_persist._processes import PerProcess
 from praison_persist.errors import ConfigurationError
 from praison_persist.sessions.messages import SessionMessage
 
@@ -138,24 +139,30 @@ class MirroredStore:
             raise ConfigurationError(
                 f"mirror must have a method append(session_id, records), not be {mirror!r}"
             )
-        self._mirror_writer = None if mirror is None else _Writer(mirror)
+        # Its thread does not live on in a process that is forked.
+        self._mirror_writers = (
+            None if mirror is None else PerProcess(lambda: _Writer(mirror), _Writer.close)
+        )
 
     def _mirror_messages(self, session_id: str, messages: Sequence[SessionMessage]) -> None:
         """Queue messages that have just been stored for the mirror, if there is one."""
-        if self._mirror_writer is not None and messages:
-            self._mirror_writer.put(session_id, [_record(session_id, m) for m in messages])
+        if self._mirror_writers is not None and messages:
+            self._mirror_writers.get().put(session_id, [_record(session_id, m) for m in messages])
 
     def flush_mirror(self, timeout: float | None = None) -> bool:
-        """Wait until the mirror has all that is stored, at most `timeout` seconds (None: ever).
+        """Wait until the mirror has what this process has stored, at most `timeout` seconds.
+
+        Args:
+            timeout: None: as long as it takes.
 
         Returns:
             False if it has not; True at once without a mirror.
         """
-        return self._mirror_writer is None or self._mirror_writer.flush(timeout)
+        return self._mirror_writers is None or self._mirror_writers.get().flush(timeout)
 
     def close_mirror(self) -> None:
         """Send what is queued to the mirror and stop; what is stored later is not mirrored."""
-        if self._mirror_writer is not None and not self._mirror_writer.close():
+        if self._mirror_writers is not None and not self._mirror_writers.get().close():
             _log.warning("the session mirror did not take all in %.0f s", _CLOSE_TIMEOUT_S)
 
 

@@ -195,7 +195,10 @@ class SessionPrimitives(ABC):
 
     @abstractmethod
     def _list(self, only: SessionFilter, limit: int | None) -> list[SessionView]:
-        """Return the headers of the newest `limit` sessions, last written first (None: all)."""
+        """Return the headers of the newest `limit` sessions, last written first (None: all).
+
+        Snapshots need not be in them.
+        """
 
     @abstractmethod
     def _all(self) -> Iterator[ExtendedSessionData]:

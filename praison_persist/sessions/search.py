@@ -14,6 +14,7 @@ from praison_persist.sessions.reports import SessionHit, SessionSummary
 
 __all__ = ["SearchMethods", "lineage_of", "text_of_message"]
 
+_SPARE_HITS = 20  # kept beyond the best ones before they are sorted out
 _BOOKENDS = 2  # turns at each end
 _SNIPPET_CHARACTERS = 120
 _TITLE_CHARACTERS = 60
@@ -48,21 +49,14 @@ class SearchMethods(SessionPrimitives):
         terms = phrase.split()
         if not terms or not limit:
             return []
-        found = []
+        found: list[_Found] = []
         for session in self._matching(terms):
             hit = _hit(session, phrase, terms, window)
             if hit is not None:
                 found.append((hit, lineage_of(session)))
-        found.sort(key=lambda pair: (pair[0].score, pair[0].when or ""), reverse=True)
-        hits: list[SessionHit] = []
-        seen: set[str] = set()
-        for hit, lineage in found:
-            if lineage is None or lineage not in seen:
-                hits.append(hit)
-                seen.add(lineage or "")
-            if len(hits) == limit:
-                break
-        return hits
+            if len(found) > limit + _SPARE_HITS:
+                found = _best(found, limit)
+        return [hit for hit, _ in _best(found, limit)]
 
     def window(
         self, session_id: str, around_message_id: str | int | None = None, *, window: int = 5
@@ -113,6 +107,26 @@ def text_of_message(message: SessionMessage) -> str:
         parts = (part.get("text") if isinstance(part, dict) else part for part in content)
         return " ".join(part for part in parts if isinstance(part, str))
     return content or ""
+
+
+_Found = tuple[SessionHit, str | None]  # with the lineage of its session
+
+
+def _best(found: list[_Found], limit: int) -> list[_Found]:
+    """Return the best hits, best first, one of each lineage."""
+    best: list[_Found] = []
+    seen: set[str] = set()
+    for hit, lineage in sorted(found, key=lambda pair: _rank(pair[0]), reverse=True):
+        if lineage is None or lineage not in seen:
+            best.append((hit, lineage))
+            seen.add(lineage or "")
+        if len(best) == limit:
+            break
+    return best
+
+
+def _rank(hit: SessionHit) -> tuple[float, str]:
+    return hit.score, hit.when or ""
 
 
 Numbered = list[tuple[SessionMessage, bool]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ class SessionFiles:
         self.folder = folder
         self._lock_timeout_s = lock_timeout_s
         self._documents = Documents(cache_maxsize)
+        self._damage = threading.local()
         folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, session_id: str) -> Path:
@@ -82,6 +84,7 @@ class SessionFiles:
             OSError: its file cannot be made or read.
         """
         with ExitStack() as stack:
+            stack.callback(self._report_damage)  # when nothing is locked any more
             own = self._path(file_name(session_id))
             stack.enter_context(locked(own, self._lock_timeout_s))
             path = self.find(session_id)
@@ -98,6 +101,7 @@ class SessionFiles:
             try:
                 path = stack.enter_context(self.locked(session_id))
             except OSError:
+                stack.callback(self._report_damage)
                 path = self.find(session_id)
             yield path
 
@@ -120,8 +124,15 @@ class SessionFiles:
                 kept.name,
                 error,
             )
-            report_failure(Failure(session_id, f"corrupt session file: {error}", kept_in=kept))
+            self._damage.found = Failure(session_id, f"corrupt session file: {error}", kept_in=kept)
             return None
+
+    def _report_damage(self) -> None:
+        """Tell the hooks, which may use the session, what this thread has found in a file."""
+        found = getattr(self._damage, "found", None)
+        if found is not None:
+            del self._damage.found
+            report_failure(found)
 
     def write(self, path: Path, document: dict[str, Any]) -> None:
         """Replace a session's file, to be called under its lock.

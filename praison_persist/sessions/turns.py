@@ -18,7 +18,7 @@ from praison_persist.sessions.messages import (
 )
 from praison_persist.sessions.mirror import MirroredStore
 from praison_persist.sessions.models import SessionData
-from praison_persist.sessions.primitives import OpenSession
+from praison_persist.sessions.primitives import Change, OpenSession
 from praison_persist.sessions.retention import COMPACT, WindowedStore
 
 __all__ = ["TurnMethods"]
@@ -66,9 +66,14 @@ class TurnMethods(MirroredStore, WindowedStore):
 
     def _append(self, session_id: str, message: SessionMessage) -> bool:
         """Store a message; a medium that needs no more than a row for it overrides this."""
-        return self._write(
-            session_id, lambda session: session.append([message]), what="add a message"
-        )
+        return self._append_by(session_id, message, lambda session: session.append([message]))
+
+    def _append_by(
+        self, session_id: str, message: SessionMessage, change: Change, *, retention: bool = True
+    ) -> bool:
+        """As `_write` of a change that appends a message; a medium may save that elsewhere."""
+        del message
+        return self._write(session_id, change, what="add a message", retention=retention)
 
     def add_user_message(
         self, session_id: str, content: Content, metadata: dict[str, Any] | None = None

@@ -68,6 +68,18 @@ class SearchContract(SessionContract):
         assert hits[0].score > hits[1].score > hits[2].score
         assert [hit.session_id for hit in store.search("billing migration", limit=1)] == ["phrase"]
 
+    def test_the_best_of_many_are_found(self, store: SessionStore) -> None:
+        words = ["alfa", "bravo", "charlie", "delta", "echo", "foxtrot", "golf"]
+        for number in range(60):
+            lineage = {"lineage_id": f"line {number // 2}"}
+            store.create_session(f"s{number}", metadata=lineage)
+            say(store, f"s{number}", " ".join(words[: 1 + number % 7]))
+        found = [(hit.session_id, hit.score) for hit in store.search(" ".join(words), limit=12)]
+        sevens = {f"s{number}" for number in range(60) if number % 7 == 6}
+        assert {session_id for session_id, _ in found[: len(sevens)]} == sevens
+        assert [score for _, score in found] == sorted((s for _, s in found), reverse=True)
+        assert len({int(session_id[1:]) // 2 for session_id, _ in found}) == 12
+
     def test_nothing_is_found(self, store: SessionStore) -> None:
         say(store, "s", "hello")
         for query in ("", "  ", "absent", "%", "_", '"', "'", "*", "hello\x00"):

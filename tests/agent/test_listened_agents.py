@@ -12,6 +12,7 @@ import pytest
 
 import praison_persist
 from praison_persist import (
+    ConversationMessage,
     PersistenceOrchestrator,
     PersistentAgent,
     UnavailableError,
@@ -177,6 +178,38 @@ def test_a_failed_turn_is_kept_as_such(
     say(speaker, "Hello", mode)
     assert kept(on_sqlite) == ["user: Hello", *HELLO]
     assert lines(on_sqlite.on_agent_start(None, SESSION)) == HELLO
+
+
+def test_a_turn_that_does_not_get_to_the_agent_ends(on_sqlite: PersistenceOrchestrator) -> None:
+    """Else it would be taken for one that still runs, for as long as its process does."""
+    speaker = PersistentAgent(Echo(), on_sqlite, SESSION)
+    with pytest.raises(TypeError, match="unknown"):
+        asyncio.run(speaker.achat("Hello", unknown=1))
+    assert outcomes(on_sqlite) == [("error", None, ["user: Hello"])]
+
+
+def test_a_turn_that_is_cancelled_while_its_question_is_stored_ends() -> None:
+    class Slow(AsyncDictStore):
+        async def add_message(
+            self, session_id: str, message: ConversationMessage
+        ) -> ConversationMessage:
+            if not asked.is_set():
+                asked.set()
+                await asyncio.Event().wait()
+            return await super().add_message(session_id, message)
+
+    async def cancelled() -> None:
+        turn = asyncio.ensure_future(PersistentAgent(Echo(), orchestrator, SESSION).achat("Hello"))
+        await asked.wait()
+        turn.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+
+    asked = asyncio.Event()
+    states = praison_persist.create_state_store("memory")
+    with PersistenceOrchestrator(Slow(), state_store=states) as orchestrator:
+        asyncio.run(cancelled())
+        assert [status for status, _, _ in outcomes(orchestrator)] == ["cancelled"]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -253,10 +253,16 @@ def test_nothing_shown_has_a_secret() -> None:
         knowledge_url="AccountEndpoint=https://x.example/;AccountKey=s3cr@t==;",
         knowledge_options={"hosts": [f"redis://:{SECRET}@h"], "credentials": {"token": SECRET}},
         state_url=f"redis://:{SECRET}@cache:6379/0?password={SECRET}",
+        state_options={
+            "headers": {"Authorization": f"Bearer {SECRET}"},
+            "password": 31337,
+            "dsn": f"host=h password = {SECRET}",
+        },
     )
     for shown in (repr(config), str(config.to_dict()), f"{config}"):
         assert "s3cr" not in shown
         assert "@t" not in shown
+        assert "31337" not in shown, "YAML reads such a password as a number"
         assert "db.example:5432/agents" in shown
         assert "'pool_size': 5" in shown
     assert config.to_dict(include_secrets=True)["conversation_url"] == URL

@@ -174,6 +174,42 @@ print(store.add_message("s", ConversationMessage(role="user")).seq)
     assert found.stdout.split("\n") == ["locked", "still locked", "1", "2", ""]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on Windows")
+def test_a_child_of_a_process_that_writes(tmp_path: Path) -> None:
+    """What a thread has learned to the half of, at that moment, is taken for a damaged file."""
+    code = """
+import os, sys, threading
+from praison_persist.conversation.json_file import JSONConversationStore
+from praison_persist.conversation.json_lines import Transcript
+from praison_persist.models import ConversationMessage, ConversationSession
+store = JSONConversationStore(sys.argv[1])
+store.create_session(ConversationSession("s"))
+store.add_message("s", ConversationMessage(role="user"))
+learned, forked, apply = threading.Event(), threading.Event(), Transcript._apply
+
+def slowly(*record):
+    apply(*record)
+    learned.set()
+    forked.wait(60)
+
+Transcript._apply = slowly
+new = [ConversationMessage(role="user") for _ in range(3)]
+thread = threading.Thread(target=store.add_messages, args=("s", new))
+thread.start()
+learned.wait(60)
+child = os.fork()
+if not child:
+    Transcript._apply = apply
+    print(store.add_message("s", ConversationMessage(role="user")).seq, flush=True)
+    os._exit(0)
+forked.set()
+thread.join()
+os.waitpid(child, 0)
+print(store.count("s"))
+"""
+    assert _python(code, tmp_path).stdout.split("\n") == ["5", "5", ""]
+
+
 FULL = """
 import resource, sys
 from praison_persist.conversation.json_file import JSONConversationStore

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from praison_persist import (
@@ -76,6 +77,25 @@ def test_nothing_that_is_spilled_is_readable(
     assert said(store, "s") == ["Geheimnis", "next"]
 
 
+def test_what_cannot_even_be_locked_is_spilled(
+    inner: DefaultSessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a read-only disk there is no file to lock."""
+    store = EncryptedSessionStore(inner, generate_session_key())
+    say(store, "s", "first")
+
+    def read_only(*arguments: Any, **options: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filelock.FileLock, "acquire", read_only)
+        assert not store.add_user_message("s", "Geheimnis")
+    (spilled,) = (tmp_path / "spill").iterdir()
+    assert "Geheimnis" not in spilled.read_text()
+    say(store, "s", "next")
+    assert said(store, "s") == ["first", "Geheimnis", "next"]
+
+
 def test_another_key_opens_nothing(inner: DefaultSessionStore) -> None:
     everything(EncryptedSessionStore(inner, generate_session_key()), "Geheimnis")
     other = EncryptedSessionStore(inner, generate_session_key())
@@ -101,6 +121,28 @@ def test_what_was_changed_is_not_believed(inner: DefaultSessionStore) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(ConfigurationError, match="changed since"):
         store.get_chat_history("s")
+
+
+def test_what_is_not_asked_for_is_not_decrypted(inner: DefaultSessionStore) -> None:
+    """A long archive would make each turn slower than the one before."""
+    store = EncryptedSessionStore(inner, generate_session_key())
+    say(store, "s", "first", "second")
+    store.create_snapshot("s")
+    say(store, "s", "third", "fourth", "fifth")
+    path = Path(inner.session_dir) / "s.json"
+    document = json.loads(path.read_text())
+    archived = document["archived_messages"][0]
+    records = document["snapshot_storage"]["records"].values()
+    for message in (archived, *(record for record in records if record and "content" in record)):
+        message["content"] = message["content"][:-10]
+    path.write_text(json.dumps(document))
+    assert said(store, "s")[-1] == "fifth"
+    assert store.set_runtime_state("s", "native", "t", {"a": 1})
+    assert store.get_runtime_state("s", "native", "t") == {"a": 1}
+    assert [line["session_id"] for line in store.list_sessions()] == ["s"]
+    assert [checkpoint["label"] for checkpoint in store.list_checkpoints("s")] == [None]
+    with pytest.raises(ConfigurationError, match="changed since"):
+        store.get_session("s")
 
 
 def test_what_was_there_before_the_key_is_read(inner: DefaultSessionStore) -> None:

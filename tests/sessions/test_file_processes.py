@@ -220,3 +220,28 @@ def test_a_forked_process_does_not_wait_for_its_parents_threads(
         """
     assert finish(start(program, tmp_path)) == ["0\n"]
     assert said(store, "s") == ["a", "from the child"]
+
+
+def test_a_forked_process_has_a_mirror_of_its_own(
+    tmp_path: Path, store: DefaultSessionStore
+) -> None:
+    """The thread that hands messages to the mirror stays with the parent."""
+    program = """
+        import os
+        class Log:
+            def append(self, session_id, records):
+                with open(folder + "/log", "a") as log:
+                    log.writelines(record["content"] + "\\n" for record in records)
+        store = DefaultSessionStore(folder + "/sessions", spill_dir=folder + "/spill", mirror=Log())
+        assert store.add_user_message("s", "before")
+        assert store.flush_mirror(60)
+        child = os.fork()
+        if child == 0:
+            assert store.add_user_message("s", "from the child")
+            os._exit(0 if store.flush_mirror(30) else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        assert store.add_user_message("s", "after")
+        store.close_mirror()
+        """
+    assert finish(start(program, tmp_path)) == ["0\n"]
+    assert (tmp_path / "log").read_text().split("\n") == [*said(store, "s"), ""]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import stat
+import tracemalloc
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from praison_persist import (
     get_hierarchical_session_store,
 )
 from praison_persist.sessions.file_locks import locked
+from praison_persist.sessions.spill import Spill, Spilled
 from praison_persist.testing.session_contract import said, say
 
 
@@ -124,6 +129,26 @@ class TestDamage:
         assert said(store, "s") == ["good", "{}"]
         assert [m["content"] for m in store.get_working_history("s")] == ["so far", "{}"]
         assert store.get_extended_session("s").children_ids == []
+
+    def test_numbers_that_json_does_not_have_become_their_names(
+        self, store: DefaultSessionStore, folder: Path
+    ) -> None:
+        """Python writes them all the same: a session with one could never be written to again."""
+        message = {
+            "role": "user",
+            "content": "x",
+            "timestamp": math.nan,
+            "metadata": {"p": -math.inf},
+        }
+        document = {"session_id": "s", "messages": [message], "metadata": {"cost": math.nan}}
+        (folder / "s.json").write_text(json.dumps(document))
+        assert store.add_user_message("s", "y")
+        session = store.get_session("s")
+        assert session.metadata == {"cost": "NaN"}
+        assert session.messages[0].metadata == {"p": "-Infinity"}
+        assert math.isfinite(session.messages[0].timestamp)
+        copy = json.dumps(store.export_all(), allow_nan=False)
+        assert store.import_sessions(json.loads(copy), overwrite=True).skipped == []
 
     def test_a_file_that_cannot_be_read_is_not_taken_for_none(
         self, store: DefaultSessionStore, folder: Path
@@ -239,6 +264,43 @@ class TestSpill:
         assert store.delete_session("s")
         assert not store.session_exists("s")
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda store: store.clear_session("s"),
+            lambda store: store.delete_session("s"),
+            lambda store: store.import_sessions(store.export_session("s"), overwrite=True),
+        ],
+    )
+    def test_nobody_takes_in_what_is_being_taken_in(
+        self, folder: Path, tmp_path: Path, full: Any, change: Callable[[Any], Any]
+    ) -> None:
+        """Another writer, let in before it is removed, would bring back what was cleared."""
+        store = DefaultSessionStore(folder, lock_timeout=0, spill_dir=tmp_path / "spill")
+        others = ThreadPoolExecutor(1)
+        tries: list[bool] = []
+
+        class Watched(Spill):
+            def remove(self, spilled: Iterable[Spilled]) -> None:
+                tries.append(others.submit(is_free).result(60))
+                super().remove(spilled)
+
+        def is_free() -> bool:
+            try:
+                with locked(folder / "s.json", 0):
+                    return True
+            except UnavailableError:
+                return False
+
+        say(store, "s", "a")
+        full.is_full = True
+        assert not store.add_user_message("s", "b")
+        full.is_full = False
+        store._spill = Watched(tmp_path / "spill", folder, is_default=False)
+        assert change(store)
+        others.shutdown()
+        assert tries == [False]
+
     def test_another_folders_session_takes_nothing_in(
         self, store: DefaultSessionStore, full: Any, tmp_path: Path
     ) -> None:
@@ -281,6 +343,13 @@ class TestLocks:
             say(store, "other", "is not locked")
         assert raised.value.elapsed_s >= 0.05
         assert said(store, "s") == ["a"]
+
+    def test_the_file_of_a_lock_stays(self, store: DefaultSessionStore, folder: Path) -> None:
+        """Else one waits for the file that another has deleted, and a third makes a new one."""
+        say(store, "s", "a")
+        before = (folder / "s.json.lock").stat().st_ino
+        say(store, "s", "b")
+        assert (folder / "s.json.lock").stat().st_ino == before
 
     def test_without_a_lock_sessions_are_read_and_messages_spilled(
         self, store: DefaultSessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -399,6 +468,32 @@ class TestOptions:
         assert said(moved, "User/1") == ["a"]
 
 
+def test_a_folder_need_not_fit_into_memory(
+    store: DefaultSessionStore, folder: Path, tmp_path: Path
+) -> None:
+    text = f"needle {'x' * 500_000}"
+    for number in range(60):
+        message = {"role": "user", "content": text, "timestamp": 1.0}
+        document = {
+            "session_id": f"s{number}",
+            "messages": [message],
+            "archived_messages": [message],
+        }
+        (folder / f"s{number}.json").write_text(json.dumps(document))
+    store = DefaultSessionStore(folder, cache_maxsize=1, spill_dir=tmp_path / "spill")
+    for read in (
+        lambda: [line["message_count"] for line in store.list_sessions(limit=5)],
+        lambda: [len(hit.messages) - 1 for hit in store.search("needle")],
+    ):
+        tracemalloc.start()
+        try:
+            assert read() == [1] * 5
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 32_000_000, "the folder has 60 MB"
+
+
 def test_a_failure_is_told_to_the_agents_hooks(
     store: DefaultSessionStore, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,9 +501,11 @@ def test_a_failure_is_told_to_the_agents_hooks(
     types = pytest.importorskip("praisonaiagents.hooks.types")
     event = types.HookEvent.SESSION_PERSIST_FAILED
     told: list[Any] = []
+    answers: list[bool] = []
 
     def hook(given: Any) -> Any:
         told.append(given)
+        answers.append(store.set_agent_info("s", "Ada"))
         return types.HookResult.allow()
 
     registry = hooks.get_default_registry()
@@ -423,6 +520,7 @@ def test_a_failure_is_told_to_the_agents_hooks(
     finally:
         registry.unregister(hook_id)
     failed, damaged = told
+    assert answers == [False, True], "a hook may use the session"
     assert (failed.session_id, failed.role, failed.content) == ("s", "user", "lost")
     assert "No space left" in failed.error
     assert failed.spilled is False, "fsync failed there as well"

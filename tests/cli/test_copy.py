@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from praison_persist.config import create_knowledge_store, create_state_store
-from praison_persist.errors import UnavailableError
 from praison_persist.models import ConversationMessage, KnowledgeDocument
 from praison_persist.sql.stores import SQLConversationStore
 from tests.programs import environment, python
@@ -92,7 +91,6 @@ def test_what_cannot_be_copied_is_said_in_a_line(
 
 def test_no_password_is_printed_or_noted(program: Program, url: str, tmp_path: Path) -> None:
     other = "postgresql://me:s3cret@127.0.0.1:1/none?connect_timeout=1"
-    assert issubclass(UnavailableError, Exception)
     program.fails(1, "copy", url, other)
     assert "s3cret" not in program.err + program.out
     assert all(b"s3cret" not in path.read_bytes() for path in tmp_path.iterdir())

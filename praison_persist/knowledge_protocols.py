@@ -12,7 +12,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Self
 
-from praison_persist.models import KnowledgeCollection, KnowledgeDocument
+from praison_persist.errors import UnsupportedError
+from praison_persist.models import DocumentPage, KnowledgeCollection, KnowledgeDocument
 
 __all__ = [
     "AsyncKnowledgeStore",
@@ -165,6 +166,20 @@ class KnowledgeStore(ABC):
     def count(self, collection: str, filters: Filters | None = None) -> int:
         """Return how many documents there are, or how many of them match."""
 
+    def page_documents(
+        self, collection: str, *, cursor: str | None = None, include_embeddings: bool = False
+    ) -> DocumentPage:
+        """Return some documents of a collection, in no promised order, and where to go on.
+
+        Documents that exist all the while are each on exactly one page. The backend chooses how
+        many are on one; a page may have none and not be the last.
+
+        Raises:
+            UnsupportedError: a store that does not derive from ours may have no way to list.
+        """
+        del collection, cursor, include_embeddings
+        raise UnsupportedError(f"{type(self).__name__} cannot list its documents")
+
     @abstractmethod
     def close(self) -> None:
         """Release what the store holds. Closing twice is closing once."""
@@ -254,6 +269,13 @@ class AsyncKnowledgeStore(ABC):
     @abstractmethod
     async def count(self, collection: str, filters: Filters | None = None) -> int:
         """See `KnowledgeStore.count`."""
+
+    async def page_documents(
+        self, collection: str, *, cursor: str | None = None, include_embeddings: bool = False
+    ) -> DocumentPage:
+        """See `KnowledgeStore.page_documents`."""
+        del collection, cursor, include_embeddings
+        raise UnsupportedError(f"{type(self).__name__} cannot list its documents")
 
     @abstractmethod
     async def close(self) -> None:

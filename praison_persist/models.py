@@ -16,6 +16,7 @@ from praison_persist._ids import new_id
 __all__ = [
     "ConversationMessage",
     "ConversationSession",
+    "DocumentPage",
     "KnowledgeCollection",
     "KnowledgeDocument",
     "MessageHit",
@@ -171,6 +172,18 @@ class KnowledgeCollection(_Record):
     dimension: int
     distance: str = "cosine"
     metadata: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class DocumentPage:
+    """Some documents of a collection, and where the next page begins.
+
+    Attributes:
+        next_cursor: pass it back for the next page; None when this was the last.
+    """
+
+    documents: list[KnowledgeDocument]
+    next_cursor: str | None
 
 
 @dataclass(slots=True)

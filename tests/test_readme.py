@@ -26,6 +26,7 @@ README = ROOT / "README.md"
 TRIED = [README, ROOT / "docs" / "migrations.md"]
 _PROGRAMS = (
     "conversation_json.md",
+    "copying.md",
     "drop_in.md",
     "knowledge.md",
     "orchestrator.md",

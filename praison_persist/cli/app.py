@@ -63,6 +63,26 @@ COMMANDS = (
         "praison_persist.cli.db:app",
         "Create, adopt, upgrade and check the tables of a SQL database.",
     ),
+    Command(
+        "sessions",
+        "praison_persist.cli.sessions:app",
+        "List, show, search, fork, rename, export, import and delete sessions.",
+    ),
+    Command(
+        "stats",
+        "praison_persist.cli.stats:stats",
+        "Plot what runs took: tokens, cost and time.",
+    ),
+    Command(
+        "copy",
+        "praison_persist.cli.copy:copy",
+        "Copy conversations, state or knowledge between any two backends.",
+    ),
+    Command(
+        "import-legacy",
+        "praison_persist.cli.import_legacy:import_legacy",
+        "Take over sessions and runs that praisonai kept.",
+    ),
 )
 
 

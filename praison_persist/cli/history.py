@@ -42,9 +42,19 @@ def last_turns(
         limit *= 4
 
 
-def draw_messages(console: Console, messages: Sequence[ConversationMessage]) -> None:
-    """Draw messages, oldest first; a tool call is drawn with its arguments, then its result."""
-    names: dict[str, str] = {}
+def draw_messages(
+    console: Console,
+    messages: Sequence[ConversationMessage],
+    names: dict[str, str] | None = None,
+) -> None:
+    """Draw messages, oldest first; a tool call is drawn with its arguments, then its result.
+
+    Args:
+        console: where to.
+        messages: what was said.
+        names: id of a call -> its tool, of messages drawn before; those of these are added.
+    """
+    names = {} if names is None else names
     for message in messages:
         if message.role == "tool":
             name = names.get(message.tool_call_id or "", message.tool_call_id or "a tool")

@@ -39,7 +39,7 @@ from praison_persist.knowledge.driver import KnowledgeDriver
 from praison_persist.knowledge.embedders import Embedder, embed_async, embed_sync
 from praison_persist.knowledge.flows import KnowledgeFlows
 from praison_persist.knowledge_protocols import AsyncKnowledgeStore, Filters, KnowledgeStore
-from praison_persist.models import KnowledgeCollection, KnowledgeDocument
+from praison_persist.models import DocumentPage, KnowledgeCollection, KnowledgeDocument
 
 __all__ = ["AsyncBaseKnowledgeStore", "BaseKnowledgeStore", "KnowledgeDriver"]
 
@@ -150,6 +150,13 @@ class BaseKnowledgeStore(KnowledgeStore):
     def count(self, collection: str, filters: Filters | None = None) -> int:
         """See `KnowledgeStore.count`."""
         return run(self._flows.count(collection, filters))
+
+    @final
+    def page_documents(
+        self, collection: str, *, cursor: str | None = None, include_embeddings: bool = False
+    ) -> DocumentPage:
+        """See `KnowledgeStore.page_documents`."""
+        return run(self._flows.page(collection, cursor, embeddings=include_embeddings))
 
     @final
     def close(self) -> None:
@@ -264,6 +271,13 @@ class AsyncBaseKnowledgeStore(AsyncKnowledgeStore):
     async def count(self, collection: str, filters: Filters | None = None) -> int:
         """See `KnowledgeStore.count`."""
         return await arun(self._flows.count(collection, filters))
+
+    @final
+    async def page_documents(
+        self, collection: str, *, cursor: str | None = None, include_embeddings: bool = False
+    ) -> DocumentPage:
+        """See `KnowledgeStore.page_documents`."""
+        return await arun(self._flows.page(collection, cursor, embeddings=include_embeddings))
 
     @final
     async def close(self) -> None:

@@ -27,7 +27,7 @@ from praison_persist.knowledge.checks import (
 from praison_persist.knowledge.driver import KnowledgeDriver
 from praison_persist.knowledge.filters import Filter, matches, parse_filters
 from praison_persist.knowledge_protocols import Filters, KnowledgeCapability
-from praison_persist.models import KnowledgeCollection, KnowledgeDocument
+from praison_persist.models import DocumentPage, KnowledgeCollection, KnowledgeDocument
 
 __all__ = ["Embed", "KnowledgeFlows"]
 
@@ -196,6 +196,22 @@ class KnowledgeFlows(Calls):
         return (
             yield from self.call("count documents", lambda: self._driver.count(collection, where))
         )
+
+    def page(self, name: str, cursor: str | None, *, embeddings: bool) -> Flow[DocumentPage]:
+        """See KnowledgeStore.page_documents."""
+        if cursor is not None and not isinstance(cursor, str):
+            raise InvalidDataError(f"cursor must be a string, not {type(cursor).__name__}")
+        self._check_embeddings(embeddings=embeddings)
+        collection = yield from self._open(name)
+        found, next_cursor = yield from self.call(
+            "read documents", partial(self._driver.scan, collection, None, cursor)
+        )
+        page = list(found)
+        if embeddings and page:
+            ids = [each.id for each in page]
+            known = yield from self._fetch(collection, ids, embeddings=True)
+            page = [known[each] for each in ids if each in known]
+        return DocumentPage(page, next_cursor)
 
     def _describe(self, name: str) -> Flow[KnowledgeCollection | None]:
         return self.call("look for a collection", lambda: self._driver.look_up(name))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from praison_persist.errors import ConflictError, InvalidDataError
+from praison_persist.errors import ConflictError, InvalidDataError, NotFoundError
 from praison_persist.knowledge_protocols import KnowledgeCapability, KnowledgeStore
 from praison_persist.models import KnowledgeDocument
 from praison_persist.testing.knowledge_contract import (
@@ -132,6 +132,26 @@ class DocumentContract(KnowledgeContract):
         for each in (*read, *found):
             assert each.embedding == pytest.approx(vector(each.id), rel=1e-6)
         assert all(each.embedding is None for each in store.search(docs, query_text="x"))
+
+    def test_pages_have_each_document_once(self, store: KnowledgeStore, docs: str) -> None:
+        """A copy that goes by pages misses documents, or never ends."""
+        names = [f"d{number:04}" for number in range(1, 1102)]
+        store.insert(docs, [document(name, {"n": name}) for name in names])
+        embeddings = KnowledgeCapability.EMBEDDINGS in store.capabilities
+        found, cursor = [], None
+        while True:
+            page = store.page_documents(docs, cursor=cursor, include_embeddings=embeddings)
+            found += page.documents
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert sorted(each.id for each in found) == names
+        assert all(each.metadata == {"n": each.id} for each in found)
+        assert all((each.embedding is not None) == embeddings for each in found)
+        store.clear(docs)
+        assert store.page_documents(docs).documents == []
+        with pytest.raises(NotFoundError):
+            store.page_documents("nowhere")
 
     def test_metadata_is_kept_whole(self, store: KnowledgeStore, docs: str) -> None:
         """A key is lost or hides the content, 1.0 becomes 1, None and {} are one."""

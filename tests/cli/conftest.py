@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from .conversations import Program, fill
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -20,3 +22,19 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
+
+
+@pytest.fixture
+def program(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Program:
+    """The command line, in `tmp_path`, which is empty."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "work").rmdir()
+    return Program(capsys)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """The URL of a database with conversations."""
+    return fill(tmp_path / "own.db")

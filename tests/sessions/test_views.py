@@ -370,6 +370,26 @@ def test_a_dump_of_a_fork_is_whole_and_loads_back_exactly(store: Views) -> None:
     assert [m.content for m in found] == ["a", "b", "d", "e"]
 
 
+def test_a_message_that_a_fork_wrote_again_is_dumped_once(store: Views) -> None:
+    """A dump with an id twice is one that no store loads."""
+    a, b = write(store, "a b")
+    fork(store, "s", "c")
+    c, _ = store.add_messages("c", [message("c"), b])
+    dump = store.dump_session("c")
+    assert dump is not None
+    store.delete_session("c")
+    store.load_session(dump)
+    assert [one.id for one in store.get_messages("c")] == [a.id, c.id, b.id]
+    assert store.dump_session("c") == dump
+
+
+def test_a_revert_to_behind_the_end_hides_nothing_and_shows_nothing_twice(store: Views) -> None:
+    write(store, "a b")
+    store.database.run(history.revert, "s", 100, 6.0)
+    write(store, "c")
+    assert contents(store) == ["a", "b", "c"]
+
+
 def test_a_dump_with_a_view_that_is_none_is_refused(store: Views) -> None:
     write(store, "a b")
     store.database.run(history.revert, "s", 1, 5.0)

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -370,3 +371,17 @@ def test_a_list_counts_all_at_once(store: SQLSessionStore) -> None:
         lines = {line["session_id"]: line["message_count"] for line in store.list_sessions()}
     assert lines == {"plain": 3, child: 3, "reverted": 1, "empty": 0}
     assert executed.count("SELECT") == 3
+
+
+def test_a_session_that_is_written_to_meanwhile_is_exported(url: str) -> None:
+    """Of pages in the order of writes, one that moves to their front would be in none."""
+    ids = [f"s{number:03}" for number in range(201)]
+    clock = count(1)
+    with SQLSessionStore(url, clock=lambda: float(next(clock))) as store:
+        for session_id in ids:
+            store.add_user_message(session_id, "hello")
+        sessions = store._all()
+        found = [next(sessions).session_id]
+        store.add_user_message(ids[0], "once more")
+        found += [one.session_id for one in sessions]
+    assert sorted(found) == ids

@@ -21,7 +21,9 @@ from praison_persist.errors import (
     NotFoundError,
     UnavailableError,
 )
+from praison_persist.sessions import sql_open
 from praison_persist.sessions.files import HierarchicalSessionStore
+from praison_persist.sessions.primitives import OpenSession
 from praison_persist.sessions.sql import SQLSessionStore
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.stores import SQLConversationStore
@@ -314,6 +316,32 @@ def test_changes_and_appends_race_without_deadlock(store: SQLSessionStore) -> No
     race(3, work)
     assert said(store)[0] == "a"
     assert len(store.get_children("s")) == 10
+
+
+def test_a_change_does_not_bring_back_the_link_to_a_parent_deleted_meanwhile(
+    store: SQLSessionStore,
+) -> None:
+    store.create_session("p")
+    store.create_session("c", parent_id="p")
+    read, deleted = threading.Event(), threading.Event()
+
+    def rename(session: OpenSession) -> None:
+        read.set()
+        deleted.wait(1.0)  # in vain where a writer keeps all others waiting
+        session.header.agent_name = "Ada"
+
+    def change() -> None:
+        store.database.run(sql_open.change_session, "c", rename, 1.0)
+
+    def delete() -> None:
+        read.wait()
+        store.delete_session("p")
+        deleted.set()
+
+    works = (change, delete)
+    race(2, lambda index: works[index]())
+    found = store.get_extended_session("c")
+    assert (found.agent_name, found.parent_id) == ("Ada", None)
 
 
 def test_an_outage_raises(tmp_path: Path) -> None:

@@ -83,8 +83,12 @@ class History(ABC):
         """Return version -> when it was applied, in seconds since the epoch."""
 
     @abstractmethod
-    def change(self, version: str, description: str, work: Work, *, applies: bool) -> None:
-        """Run `work` and record that the version is applied, or is not any more."""
+    def change(self, version: str, description: str, work: Work, *, applies: bool) -> bool:
+        """Run `work` and record that the version is applied, or is not any more.
+
+        Returns:
+            Whether that was done: False if it was so already, by another process perhaps.
+        """
 
 
 class SQLHistory(History):
@@ -125,20 +129,25 @@ class SQLHistory(History):
         found: dict[str, float] = self._read(self._applied, {})
         return found
 
-    def change(self, version: str, description: str, work: Work, *, applies: bool) -> None:
+    def change(self, version: str, description: str, work: Work, *, applies: bool) -> bool:
         """See History."""
 
-        def alone(connection: sa.Connection) -> None:
+        def alone(connection: sa.Connection) -> bool:
             with nullcontext() if connection.in_transaction() else connection.begin():
                 self._table.create(connection, checkfirst=True)
                 mine = self._table.c.version == version
+                # A read that locks: on MySQL another one might not see what was waited for.
+                query = sa.select(self._table.c.version).where(mine).with_for_update()
+                if (connection.execute(query).first() is not None) is applies:
+                    return False
                 connection.execute(self._table.delete().where(mine))
                 work(MigrationDatabase(connection, self._adapter))
                 if applies:
                     row = {"description": description, "applied_at": time.time()}
                     connection.execute(self._table.insert().values(version=version, **row))
+                return True
 
-        run_alone(self._target, self._ours, alone)
+        return run_alone(self._target, self._ours, alone)
 
     def _applied(self, connection: sa.Connection) -> dict[str, float]:
         if not sa.inspect(connection).has_table(self._table.name, self._table.schema):
@@ -176,14 +185,17 @@ class StateHistory(History):
         """See History."""
         return dict(self._store.hgetall(_KEY))
 
-    def change(self, version: str, description: str, work: Work, *, applies: bool) -> None:
+    def change(self, version: str, description: str, work: Work, *, applies: bool) -> bool:
         """See History."""
         del description  # of the code, not of what is stored
+        if (version in self.applied()) is applies:
+            return False
         work(self._adapter)
         if applies:
             self._store.hset(_KEY, version, time.time())
         else:
             self._store.hdel(_KEY, version)
+        return True
 
 
 def history_of(adapter: Any) -> History:

@@ -143,8 +143,8 @@ class MigrationManager:
             history = self._database()
             if each is self._own:
                 history.upgrade_schema()
-            else:
-                history.change(each.version, each.description, _work(each.up), applies=True)
+            elif not history.change(each.version, each.description, _work(each.up), applies=True):
+                continue  # another process has applied it meanwhile
             done.append(each.version)
         return done
 
@@ -169,13 +169,16 @@ class MigrationManager:
                 f"The migrations {', '.join(stuck)} have no down; register one for each, or stay "
                 "at the version"
             )
+        done: list[str] = []
         for each in doomed:
             if each is self._own:
                 self._database().drop_schema()
             elif each.down is not None:
                 work = _work(each.down)
-                self._database().change(each.version, each.description, work, applies=False)
-        return [each.version for each in doomed]
+                if not self._database().change(each.version, each.description, work, applies=False):
+                    continue  # another process has reverted it meanwhile
+            done.append(each.version)
+        return done
 
     def get_migration_status(self) -> dict[str, Any]:
         """Return current_version, latest_version, pending_count, pending_versions, all_versions."""

@@ -41,8 +41,6 @@ from praison_persist.sql.url import parse_url
 
 __all__ = ["SQLSessionStore"]
 
-_PAGE = 200  # sessions read at a time where all are
-
 
 class SQLSessionStore(SessionStore):
     """Sessions on a SQL database.
@@ -262,16 +260,12 @@ class SQLSessionStore(SessionStore):
         return [SessionView(one, partial(count, one.session_id)) for one in headers]
 
     def _all(self) -> Iterator[ExtendedSessionData]:
-        cursor: str | None = None
-        while True:
-            page = self._db.read(conversation.page_sessions, None, None, _PAGE, cursor)
-            for one in page.sessions:
-                session = self._whole(one.session_id)
-                if session is not None:  # deleted meanwhile
-                    yield session
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        # The ids of all first: of pages in the order of writes, one that is written to between two
+        # of them would be in none.
+        for session_id in self._db.read(sql_whole.ids):
+            session = self._whole(session_id)
+            if session is not None:  # deleted meanwhile
+                yield session
 
     def _whole(self, session_id: str) -> ExtendedSessionData | None:
         session = super()._whole(session_id)

@@ -193,9 +193,30 @@ def _store(db: Database, path: Path, survey: _Survey, now: float) -> str:
         session.parent_id = header.parent_id
         db.run(put, session, overwrite=False, now=now, makes_parent=False)
         return ""
-    for part in _parts(path, survey, stored or 0):
-        db.run(_store_part, part, now)
+    if stored and stored > survey.archived + survey.messages:
+        return (
+            f"{path.name}: fewer messages than an earlier import stored; delete the session first"
+        )
+    try:
+        for part in _parts(path, survey, stored or 0):
+            db.run(_store_part, part, now)
+    except _ChangedError:
+        raise  # by another import, perhaps: what is stored is its
+    except (ConflictError, InvalidDataError):
+        db.run(_drop_part, header.session_id)
+        raise
     return ""
+
+
+class _ChangedError(ConflictError):
+    """Another wrote to the session that is being imported."""
+
+
+def _drop_part(connection: sa.Connection, t: Tables, session_id: str) -> None:
+    """Delete a session that is not whole and never will be."""
+    conversation.lock_session(connection, t, session_id)
+    if isinstance(_progress(connection, t, session_id), int):
+        conversation.delete_session(connection, t, session_id)
 
 
 def _parts(path: Path, survey: _Survey, stored: int) -> Iterator[_Part]:
@@ -244,7 +265,7 @@ def _store_part(connection: sa.Connection, t: Tables, part: _Part, now: float) -
     if not is_new:
         conversation.lock_session(connection, t, session_id)
         if _progress(connection, t, session_id) != part.begin:
-            raise ConflictError(f"session {session_id!r} was changed meanwhile: import it again")
+            raise _ChangedError(f"session {session_id!r} was changed meanwhile: import it again")
     conversation.add_messages(connection, t, session_id, part.rows, now)
     end = part.begin + len(part.rows)
     archive_seq = None

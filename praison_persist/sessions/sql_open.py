@@ -231,9 +231,10 @@ class OpenRows(OpenSession):
             values |= {**session_row(header), "version": c.version + 1}
         key = c.session_id == self._id
         self._connection.execute(sa.update(t.sessions).where(key).values(values))
-        changed = {}
-        if details_row(header) != details_row(before):
-            changed = details_row(header)
+        known = details_row(before)
+        changed = {
+            name: value for name, value in details_row(header).items() if value != known[name]
+        }
         if header.last_compaction != before.last_compaction:
             checkpoint = header.last_compaction
             changed["last_compaction"] = (
@@ -257,15 +258,14 @@ class OpenRows(OpenSession):
 
     def _set_details(self, values: dict[str, Any]) -> None:
         """Set columns of the details' row, which is made if there is none."""
-        columns = [column.name for column in self._t.details.columns]
-        row = self._row._asdict()
-        stored = {name: row[name] for name in columns if name != "session_id"}
-        stored["is_shared"] = stored["is_shared"] or 0
-        stored |= values
-        self._connection.execute(
-            insert_or_replace(self._connection, self._t.details),
-            {**stored, "session_id": self._id},
-        )
+        d, execute = self._t.details, self._connection.execute
+        if self._row.is_shared is None:
+            none = dict.fromkeys(column.name for column in d.columns)
+            row = {**none, "is_shared": 0, **values, "session_id": self._id}
+            execute(insert_or_replace(self._connection, d), row)
+        else:
+            # No other column: the deletion of a parent sets one without this session's lock.
+            execute(sa.update(d).where(d.c.session_id == self._id).values(values))
         query = select_headers(self._t).where(self._t.sessions.c.session_id == self._id)
         self._row = self._connection.execute(query).one()
 

@@ -34,6 +34,7 @@ __all__ = [
     "children",
     "counts",
     "fork",
+    "ids",
     "ids_with",
     "list_headers",
     "read",
@@ -201,17 +202,28 @@ def fork(
 
 
 @about_all
+def ids(connection: sa.Connection, t: Tables) -> list[str]:
+    """Return the ids of all sessions, last written first."""
+    s = t.sessions.c
+    query = sa.select(s.session_id).order_by(s.updated_at.desc(), s.session_id.desc())
+    return list(connection.scalars(query))
+
+
+@about_all
 def ids_with(connection: sa.Connection, t: Tables, terms: Sequence[str]) -> list[str]:
     """Return the ids of at least the sessions with one of the terms in a message of theirs.
 
     Those of a fork and those that are hidden count. Through the search index, where there is one:
     it finds words as a whole.
     """
-    ids: set[str] = set()
+    with_one: set[str] = set()
     for term in terms:
         found = search_statement(connection, t, MessageSearch(term)).order_by(None)
-        ids |= set(connection.scalars(found.with_only_columns(t.messages.c.session_id).distinct()))
+        with_one |= set(
+            connection.scalars(found.with_only_columns(t.messages.c.session_id).distinct())
+        )
     r = t.ranges.c
     shared = sa.select(r.session_id, r.source_id).where(r.session_id != r.source_id).distinct()
-    ids |= {session_id for session_id, source_id in connection.execute(shared) if source_id in ids}
-    return sorted(ids)
+    forks = connection.execute(shared)
+    with_one |= {session_id for session_id, source_id in forks if source_id in with_one}
+    return sorted(with_one)

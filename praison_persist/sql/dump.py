@@ -97,11 +97,14 @@ def _messages_of(connection: sa.Connection, t: Tables, session_id: str) -> list[
     r = t.ranges.c
     sources = sa.select(r.source_id).where(r.session_id == session_id, r.source_id != session_id)
     found = _rows(connection, t.messages, t.messages.c.session_id == session_id)
-    own = {row["seq"] for row in found}
+    # A message that the session wrote again under the same id is dumped as it wrote it: its own
+    # copy would not be made either, and no store takes an id twice.
+    own = {row["id"] for row in found}
     for source_id in connection.scalars(sources.distinct()).all():
         within = views.within(t, r.session_id == session_id, source_id)
         rows = _rows(connection, t.messages, t.messages.c.session_id == source_id, within)
-        found += [row | {"session_id": session_id} for row in rows if row["seq"] not in own]
+        found += [row | {"session_id": session_id} for row in rows if row["id"] not in own]
+        own |= {row["id"] for row in rows}
     return sorted(found, key=lambda row: int(row["seq"]))
 
 

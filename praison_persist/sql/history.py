@@ -85,10 +85,7 @@ def fork(
     if seq is not None:
         check_integer(seq, "seq", 0)
     c = t.sessions.c
-    lock = sa.select(c.last_seq).where(c.session_id == session_id).with_for_update()
-    last_seq = connection.execute(lock).scalar_one_or_none()
-    if last_seq is None:
-        raise _no_session(session_id)
+    last_seq = _lock(connection, t, session_id)
     upto = last_seq if seq is None else min(seq, last_seq)
     if not insert_session(connection, t, child):
         raise ConflictError(f"Session {child.session_id!r} exists; it was left as it is")
@@ -108,7 +105,7 @@ def fork(
         "extra": {LINK: new_id()},
     }
     connection.execute(insert_new(connection, t.details), details)
-    return int(upto)
+    return upto
 
 
 def _no_session(session_id: str) -> NotFoundError:
@@ -200,12 +197,8 @@ def create_snapshot(
     check_id(snapshot.snapshot_id, "snapshot_id")
     check_text(snapshot.label, "label")
     check_json(snapshot.metadata, "metadata")
-    c = t.sessions.c
     # Locked, so that no clear erases what the snapshot shows before the snapshot is seen.
-    query = sa.select(c.last_seq).where(c.session_id == session_id).with_for_update()
-    seq = connection.execute(query).scalar_one_or_none()
-    if seq is None:
-        raise _no_session(session_id)
+    seq = _lock(connection, t, session_id)
     if known:
         shown = count(connection, t, session_id)
         snapshot = snapshot._replace(seq=seq, message_count=shown)
@@ -252,7 +245,8 @@ def revert(
     """
     check_id(session_id, "session_id")
     check_integer(seq, "seq", 0)
-    _lock(connection, t, session_id)
+    # Behind its counter there is nothing yet: a range up to there would show what comes twice.
+    seq = min(seq, _lock(connection, t, session_id))
     if of_now:
         parts = views.clip(_parts(connection, t, session_id), seq)
     else:
@@ -269,11 +263,14 @@ def show(
         raise _no_session(session_id)
 
 
-def _lock(connection: sa.Connection, t: Tables, session_id: str) -> None:
+def _lock(connection: sa.Connection, t: Tables, session_id: str) -> int:
+    """Keep all others from writing to the session; return its counter."""
     c = t.sessions.c
-    query = sa.select(c.session_id).where(c.session_id == session_id).with_for_update()
-    if connection.execute(query).first() is None:
+    query = sa.select(c.last_seq).where(c.session_id == session_id).with_for_update()
+    last_seq = connection.execute(query).scalar_one_or_none()
+    if last_seq is None:
         raise _no_session(session_id)
+    return int(last_seq)
 
 
 @about_session

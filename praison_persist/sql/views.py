@@ -168,27 +168,43 @@ def holders(
         seqs: only those that show one of these.
     """
     r = t.ranges.c
-    # A read that locks sees what was committed since the transaction began, on MySQL too.
-    query = (
-        sa.select(r.session_id, r.first_seq, r.last_seq)
-        .where(r.source_id == source_id, r.session_id != source_id)
-        .with_for_update()
-    )
+    shows = sa.and_(r.source_id == source_id, r.session_id != source_id)
+    query = sa.select(r.session_id, r.first_seq, r.last_seq).where(shows)
+
+    def found_by(reading: sa.Executable) -> set[str]:
+        return {
+            session_id
+            for session_id, first_seq, last_seq in connection.execute(reading)
+            if seqs is None or any(first_seq <= seq <= (last_seq or _END) for seq in seqs)
+        }
+
+    # Sessions before their ranges, as by all that changes these, lest two wait for each other.
     locked: set[str] = set()
+    found = found_by(query)
     while True:
-        rows = [
-            row
-            for row in connection.execute(query)
-            if seqs is None or any(row[1] <= seq <= (row[2] or _END) for seq in seqs)
-        ]
-        found = {row.session_id for row in rows}
-        if found <= locked:
-            return sorted(found)
-        c = t.sessions.c
-        for session_id in sorted(found - locked):
+        for session_id in _parents_first(connection, t, shows, found - locked):
+            c = t.sessions.c
             lock = sa.select(c.session_id).where(c.session_id == session_id).with_for_update()
             connection.execute(lock).first()
         locked |= found
+        # A read that locks sees what was committed since the transaction began, on MySQL too.
+        found = found_by(query.with_for_update())
+        if found <= locked:
+            return sorted(found)
+
+
+def _parents_first(
+    connection: sa.Connection, t: Tables, shows: sa.ColumnElement[bool], ids: set[str]
+) -> list[str]:
+    """Return the ids in the order in which all lock them: a fork is younger than its parent."""
+    if len(ids) < 2:  # noqa: PLR2004 - there is nothing to order
+        return list(ids)
+    c = t.sessions.c
+    query = sa.select(c.session_id, c.created_at).where(
+        c.session_id.in_(sa.select(t.ranges.c.session_id).where(shows))
+    )
+    created_at = {row.session_id: row.created_at for row in connection.execute(query)}
+    return sorted(ids, key=lambda session_id: (created_at.get(session_id, 0.0), session_id))
 
 
 def hand_over(

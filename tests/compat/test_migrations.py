@@ -17,6 +17,7 @@ from praison_persist import (
     SQLConversationStore,
 )
 from praison_persist.sql import migrate
+from praison_persist.testing.contract import race
 
 
 @pytest.fixture(params=["sqlite", "postgres_database", "mariadb_database"])
@@ -126,6 +127,25 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(BackendError):
         manager.migrate_up()
     assert manager.get_current_version() == "1.1"
+
+
+def test_managers_that_migrate_at_once_apply_and_revert_each_step_once(url: str) -> None:
+    """Each sees what is pending before any of them is done."""
+    migrate.upgrade(url)
+    applied = race(3, lambda _: manager_of(url).migrate_up())
+    assert sorted(version for versions in applied for version in versions) == [
+        "1.1.0",
+        "1.10.0",
+        "1.2.0",
+    ]
+    assert notes(url) == ["12:30", "12:31"]
+    reverted = race(3, lambda _: manager_of(url).migrate_down("1.0.0"))
+    assert sorted(version for versions in reverted for version in versions) == [
+        "1.1.0",
+        "1.10.0",
+        "1.2.0",
+    ]
+    assert manager_of(url).get_current_version() == "1.0.0"
 
 
 def half(database: Any) -> None:

@@ -176,6 +176,43 @@ def test_an_interrupted_import_is_continued(
     assert store.import_json(folder).imported == 0
 
 
+def test_a_file_that_contradicts_itself_leaves_nothing_behind(
+    store: SQLSessionStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first batches are stored before the message that cannot be is read."""
+    monkeypatch.setattr(sql_import, "_BATCH", 2)
+    messages = [
+        {"id": str(n), "role": "user", "content": f"m{n}", "created_at": float(n)} for n in range(5)
+    ]
+    again = {**messages[0], "content": "another"}
+    write(folder, "a", {"session": {"session_id": "a"}, "messages": [*messages, again]})
+    for _ in range(2):
+        (skipped,) = store.import_json(folder).skipped
+        assert "stored with another content" in skipped["reason"]
+        assert not store.session_exists("a")
+
+
+def test_a_file_that_lost_messages_since_an_interrupted_import_is_not_stored_as_whole(
+    store: SQLSessionStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_import, "_BATCH", 2)
+    write(folder, "a", {"session_id": "a", "messages": said(6)})
+    with monkeypatch.context() as ends, pytest.raises(Gone):
+        ends.setattr(sql_import, "_finished", gone)
+        store.import_json(folder)
+    write(folder, "a", {"session_id": "a", "messages": said(3)})
+    report = store.import_json(folder)
+    assert report.imported == 0
+    assert "fewer messages" in report.skipped[0]["reason"]
+    write(folder, "a", {"session_id": "a", "messages": said(6)})
+    assert store.import_json(folder).imported == 1
+    assert len(store.get_chat_history("a", 0)) == 6
+
+
+def gone(*_: Any) -> None:
+    raise Gone
+
+
 def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(
     store: SQLSessionStore, folder: Path
 ) -> None:

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from praison_persist.errors import (
     NotFoundError,
     UnavailableError,
 )
+from praison_persist.sessions import sql_open
 from praison_persist.sessions.files import HierarchicalSessionStore
+from praison_persist.sessions.primitives import OpenSession
 from praison_persist.sessions.sql import SQLSessionStore
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.stores import SQLConversationStore
@@ -315,6 +318,32 @@ def test_changes_and_appends_race_without_deadlock(store: SQLSessionStore) -> No
     assert len(store.get_children("s")) == 10
 
 
+def test_a_change_does_not_bring_back_the_link_to_a_parent_deleted_meanwhile(
+    store: SQLSessionStore,
+) -> None:
+    store.create_session("p")
+    store.create_session("c", parent_id="p")
+    read, deleted = threading.Event(), threading.Event()
+
+    def rename(session: OpenSession) -> None:
+        read.set()
+        deleted.wait(1.0)  # in vain where a writer keeps all others waiting
+        session.header.agent_name = "Ada"
+
+    def change() -> None:
+        store.database.run(sql_open.change_session, "c", rename, 1.0)
+
+    def delete() -> None:
+        read.wait()
+        store.delete_session("p")
+        deleted.set()
+
+    works = (change, delete)
+    race(2, lambda index: works[index]())
+    found = store.get_extended_session("c")
+    assert (found.agent_name, found.parent_id) == ("Ada", None)
+
+
 def test_an_outage_raises(tmp_path: Path) -> None:
     with (
         SQLSessionStore("postgresql://nobody@127.0.0.1:1/none", max_retries=0) as store,
@@ -370,3 +399,17 @@ def test_a_list_counts_all_at_once(store: SQLSessionStore) -> None:
         lines = {line["session_id"]: line["message_count"] for line in store.list_sessions()}
     assert lines == {"plain": 3, child: 3, "reverted": 1, "empty": 0}
     assert executed.count("SELECT") == 3
+
+
+def test_a_session_that_is_written_to_meanwhile_is_exported(url: str) -> None:
+    """Of pages in the order of writes, one that moves to their front would be in none."""
+    ids = [f"s{number:03}" for number in range(201)]
+    clock = count(1)
+    with SQLSessionStore(url, clock=lambda: float(next(clock))) as store:
+        for session_id in ids:
+            store.add_user_message(session_id, "hello")
+        sessions = store._all()
+        found = [next(sessions).session_id]
+        store.add_user_message(ids[0], "once more")
+        found += [one.session_id for one in sessions]
+    assert sorted(found) == ids

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from praison_persist._adapt import blocking
 from praison_persist.errors import ConflictError, InvalidDataError, NotFoundError
 from praison_persist.models import ConversationMessage, ConversationSession, Run
 from praison_persist.protocols import ConversationStore
-from praison_persist.sql import history
+from praison_persist.sql import conversation, history
 from praison_persist.sql.conversation import messages_after
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.stores import AsyncSQLConversationStore, SQLConversationStore
@@ -370,6 +372,26 @@ def test_a_dump_of_a_fork_is_whole_and_loads_back_exactly(store: Views) -> None:
     assert [m.content for m in found] == ["a", "b", "d", "e"]
 
 
+def test_a_message_that_a_fork_wrote_again_is_dumped_once(store: Views) -> None:
+    """A dump with an id twice is one that no store loads."""
+    a, b = write(store, "a b")
+    fork(store, "s", "c")
+    c, _ = store.add_messages("c", [message("c"), b])
+    dump = store.dump_session("c")
+    assert dump is not None
+    store.delete_session("c")
+    store.load_session(dump)
+    assert [one.id for one in store.get_messages("c")] == [a.id, c.id, b.id]
+    assert store.dump_session("c") == dump
+
+
+def test_a_revert_to_behind_the_end_hides_nothing_and_shows_nothing_twice(store: Views) -> None:
+    write(store, "a b")
+    store.database.run(history.revert, "s", 100, 6.0)
+    write(store, "c")
+    assert contents(store) == ["a", "b", "c"]
+
+
 def test_a_dump_with_a_view_that_is_none_is_refused(store: Views) -> None:
     write(store, "a b")
     store.database.run(history.revert, "s", 1, 5.0)
@@ -443,6 +465,39 @@ def test_forking_while_the_parent_is_deleted_loses_nothing(
                 assert contents(other, f"f{turn}-{index}") == ["a", "b", "c"]
                 assert contents(other, f"g{turn}-{index}") == ["a", "b", "c"]
         store.create_session(ConversationSession(session_id="s"))
+
+
+def test_deleting_a_fork_and_its_parent_at_once_is_no_deadlock(
+    store: Views, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The parent's deletion must wait for the fork's before it locks what that locks later."""
+    write(store, "a b")
+    for parent, child, created_at in (("s", "c", 10.0), ("c", "b", 11.0)):
+        new = replace(session(child), created_at=created_at)
+        store.database.run(history.fork, parent, new, None, created_at)
+    begun = threading.Event()
+
+    def delete_fork(connection: sa.Connection, t: Tables) -> bool:
+        conversation.lock_session(connection, t, "c")
+        begun.set()
+        ended.wait(1.0)  # long enough for the other to lock what it locks first
+        return conversation.delete_session(connection, t, "c")
+
+    def delete_parent() -> bool:
+        begun.wait()
+        try:
+            return store.delete_session("s")
+        finally:
+            ended.set()
+
+    ended = threading.Event()
+    works = (lambda: store.database.run(delete_fork), delete_parent)
+    with caplog.at_level("WARNING"):
+        assert race(2, lambda index: works[index]()) == [True, True]
+    # CockroachDB has one of two that overlap begin again, whatever they lock first.
+    assert not caplog.records or store.database.target.dialect.name == "cockroachdb"
+    assert contents(store, "b") == ["a", "b"]
+    assert rows(store) == 2
 
 
 def test_a_search_finds_what_is_shown_where_it_is_shown(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +25,10 @@ class Shelf:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
-_shelves: defaultdict[str, Shelf] = defaultdict(Shelf)
+_shelves: dict[str, Shelf] = {}
 
 
 def shelf_of(url: str) -> Shelf:
     """Return the shelf of a URL."""
-    return _shelves[url]
+    # In one step: of two threads that ask first, both get the same one.
+    return _shelves.setdefault(url, Shelf())

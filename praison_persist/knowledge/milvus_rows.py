@@ -45,11 +45,18 @@ _PIECE = 16_000  # characters: in UTF-8 they are less than that
 _ID_BYTES = 1020  # of 255 characters
 _KEY = 32  # characters of `token`
 
+_NO_INDEX = 700  # IndexNotFound: github.com/milvus-io/milvus, pkg/util/merr/errors.go
+_TRIES = 5
+
 
 def create_collection(
     client: MilvusClient, collection: KnowledgeCollection, timeout: float
 ) -> None:
-    """Create a collection with its index, and load it. If there is one, nothing is done."""
+    """Create a collection with its index, and load it. If there is one, nothing is done.
+
+    PyMilvus waits for the index by asking for its state, which Milvus and Milvus Lite may not know
+    yet while others ask too.
+    """
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     text = {"element_type": DataType.VARCHAR, "max_capacity": _ELEMENTS_MAX}
     schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=_KEY)
@@ -78,8 +85,23 @@ def create_collection(
             timeout=timeout,
         )
     except MilvusException as error:
-        if not any(words in str(error.message) for words in ("already exist", "duplicate coll")):
+        if error.code == _NO_INDEX:
+            _add_index(client, PREFIX + collection.name, index, timeout)
+        elif not any(words in str(error.message) for words in ("already exist", "duplicate coll")):
             raise
+
+
+def _add_index(client: MilvusClient, name: str, index: Any, timeout: float) -> None:
+    """Add the index to a collection that may have it, and load it."""
+    for left in reversed(range(_TRIES)):
+        try:
+            client.create_index(name, index, timeout=timeout)
+        except MilvusException as error:
+            if error.code != _NO_INDEX or not left:
+                raise
+        else:
+            break
+    client.load_collection(name, timeout=timeout)
 
 
 def described(name: str, properties: dict[str, str]) -> KnowledgeCollection | None:

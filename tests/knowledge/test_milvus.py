@@ -25,6 +25,7 @@ from tests.knowledge.packages import needs
 needs("pymilvus", "milvus_lite", extra="knowledge")
 
 from pymilvus import MilvusClient  # noqa: E402 - after the check that it is there
+from pymilvus.exceptions import MilvusException  # noqa: E402 - as above
 
 from praison_persist.knowledge.milvus import (  # noqa: E402 - as above
     AsyncMilvusKnowledgeStore,
@@ -186,6 +187,25 @@ class TestFailures:
         ]
         for store in stores:
             store.close()
+
+
+def test_an_index_whose_state_is_not_known_yet_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Milvus Lite may answer so while others ask too; nothing can be searched then."""
+    answers = iter([True, True])
+    create_index = MilvusClient.create_index
+
+    def unknown_at_first(self: Any, *args: Any, **options: Any) -> Any:
+        if next(answers, False):
+            raise MilvusException(700, "no index on collection")
+        return create_index(self, *args, **options)
+
+    monkeypatch.setattr(MilvusClient, "create_index", unknown_at_first)
+    with MilvusKnowledgeStore(str(tmp_path / "knowledge.db")) as store:
+        store.create_collection("docs", 3)
+        store.insert("docs", [document("a", embedding=[1.0, 0.0, 0.0])])
+        assert [found.id for found in store.search("docs", [1.0, 0.0, 0.0])] == ["a"]
 
 
 def _opened(kind: str, url: str, **options: Any) -> KnowledgeStore:

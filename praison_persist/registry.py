@@ -338,7 +338,8 @@ def create_lazy_getattr(registry: PluginRegistry[T]) -> Callable[[str], T]:
 def _loaded(source: Callable[[], T] | EntryPoint, name: str) -> T:
     """Return a built-in object, or the one that an installed plugin's entry point names."""
     try:
-        plugin: T = source.load() if isinstance(source, EntryPoint) else source()
+        # With the backport importlib_metadata loaded, an entry point is of its class.
+        plugin: T = source() if callable(source) else source.load()
     except MissingDependencyError:
         raise  # says already what to install
     except ImportError as error:

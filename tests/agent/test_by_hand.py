@@ -450,7 +450,7 @@ class TestQueries:
         with PraisonAIDB(Store()) as db:
             db.on_run_start(SESSION, "run-1", "q")
             db.on_run_end(SESSION, "run-1", "a")
-            with pytest.raises(UnsupportedError, match="database URL"):
+            with pytest.raises(UnsupportedError, match="state_url="):
                 db.get_runs(SESSION)
             with pytest.raises(UnsupportedError, match="no schema"):
                 db.migrate_schema("1", "2")

@@ -139,6 +139,8 @@ def test_a_run_is_looked_up_once_however_many_pages(open_db: Open) -> None:
         for run in runs
         for role in ("user", "assistant")
     ]
+    for run in runs:
+        db.conversation.runs.start_run(run)
     db.conversation.add_messages(SESSION, messages)
     with statements(db) as texts:
         assert len(db.on_agent_start("Ada", SESSION)) == 1_000

@@ -125,9 +125,14 @@ def test_the_tail_is_printed(program: Program, place: str) -> None:
 
 def test_a_tail_follows_until_it_is_interrupted(url: str, tmp_path: Path) -> None:
     words = ["sessions", "tail", "s0", "--url", url, "-n", "1", "-f", "--interval", "0.05"]
+    # What a shell runs in the background ignores interrupts, and so do its children.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from praison_persist.cli import main; sys.exit(main())"
+    )
     with (
         subprocess.Popen(
-            [sys.executable, "-m", "praison_persist", *words, "--json"],
+            [sys.executable, "-c", program, *words, "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

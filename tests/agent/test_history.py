@@ -10,7 +10,13 @@ import pytest
 from local_llm import LocalLLM
 from sqlalchemy import event
 
-from praison_persist import ConfigurationError, ConversationMessage, PraisonAIDB, Run
+from praison_persist import (
+    ConfigurationError,
+    ConversationMessage,
+    PraisonAIDB,
+    Run,
+    SQLConversationStore,
+)
 from praison_persist.transcript import tokens
 
 from .conftest import Open
@@ -139,9 +145,11 @@ def test_a_run_is_looked_up_once_however_many_pages(open_db: Open) -> None:
         for run in runs
         for role in ("user", "assistant")
     ]
+    conversation = db.conversation
+    assert isinstance(conversation, SQLConversationStore)
     for run in runs:
-        db.conversation.runs.start_run(run)
-    db.conversation.add_messages(SESSION, messages)
+        conversation.runs.start_run(run)
+    conversation.add_messages(SESSION, messages)
     with statements(db) as texts:
         assert len(db.on_agent_start("Ada", SESSION)) == 1_000
     pages = 5

@@ -11,6 +11,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 3 -r fEX -p tests.skip_summary
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
+# The system's certificates, as pip takes them: a network may have an authority of its own.
+export UV_SYSTEM_CERTS := 1
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 .PHONY: demo test test-knowledge support check format lint mypy pyright imports build clean

@@ -16,13 +16,13 @@ from praison_persist._checks import (
     check_page_limit,
     check_time,
 )
-from praison_persist._flow import Flow
-from praison_persist._vendor import Calls
-from praison_persist.conversation.cursors import (
+from praison_persist._cursors import (
     message_position,
     session_cursor,
     session_position,
 )
+from praison_persist._flow import Flow
+from praison_persist._vendor import Calls
 from praison_persist.conversation.driver import (
     ConversationDriver,
     Differs,

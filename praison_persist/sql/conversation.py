@@ -10,7 +10,6 @@ rows of the session that it was forked from do. Whatever a caller is given honou
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,7 +27,8 @@ from praison_persist._checks import (
     check_session,
     check_time,
 )
-from praison_persist.errors import ConflictError, InvalidDataError, NotFoundError
+from praison_persist._cursors import message_position, session_cursor, session_position
+from praison_persist.errors import ConflictError, NotFoundError
 from praison_persist.models import (
     ConversationMessage,
     ConversationSession,
@@ -56,8 +56,6 @@ __all__ = [
     "page_sessions",
     "update_session",
 ]
-
-_SEQ = re.compile("[0-9]{1,18}")  # below 2**62
 
 # Ids in one IN (…): below the parameter limits of all drivers (SQLite's is the least, 32,766).
 _CHUNK = 500
@@ -254,7 +252,7 @@ def page_sessions(
     check_page_limit(limit)
     query = _ordered_sessions(t, user_id, agent_id)
     if cursor is not None:
-        updated_at, session_id = _session_position(cursor)
+        updated_at, session_id = session_position(cursor)
         c = t.sessions.c
         # The redundant first half lets every planner begin at the cursor instead of at the top.
         query = query.where(
@@ -263,20 +261,9 @@ def page_sessions(
         )
     found = [ConversationSession(*row) for row in connection.execute(query.limit(limit + 1))]
     page = found[:limit]
-    more = len(found) > limit
-    return SessionPage(page, f"{page[-1].updated_at!r}|{page[-1].session_id}" if more else None)
-
-
-def _session_position(cursor: str) -> tuple[float, str]:
-    if isinstance(cursor, str):
-        updated_at, _, session_id = cursor.partition("|")
-        try:
-            check_id(session_id, "session_id")
-            check_time(float(updated_at), "updated_at")
-            return float(updated_at), session_id
-        except ValueError:  # InvalidDataError is one
-            pass
-    raise InvalidDataError(f"{cursor!r} is not a cursor of page_sessions")
+    if len(found) <= limit:
+        return SessionPage(page, None)
+    return SessionPage(page, session_cursor(page[-1].updated_at, page[-1].session_id))
 
 
 @about_session
@@ -443,19 +430,13 @@ def page_messages(
     check_page_limit(limit)
     seq, where = t.messages.c.seq, []
     if cursor is not None:
-        position = _message_position(cursor)
+        position = message_position(cursor)
         where.append(seq < position if backward else seq > position)
     found = shown(connection, t, session_id, *where, limit=limit + 1, backward=backward)
     page = found[:limit]
     more = len(found) > limit
     next_cursor = str(page[-1].seq) if more else None
     return MessagePage(page[::-1] if backward else page, next_cursor)
-
-
-def _message_position(cursor: str) -> int:
-    if not isinstance(cursor, str) or not _SEQ.fullmatch(cursor):
-        raise InvalidDataError(f"{cursor!r} is not a cursor of page_messages")
-    return int(cursor)
 
 
 @about_session

@@ -57,7 +57,7 @@ class SurrealDBConversationStore(BaseConversationStore):
         super().__init__(
             SurrealDBDriver(
                 connect(place),
-                place.address,
+                place,
                 RetryPolicy(max_retries, retry_delay),
                 time.sleep,
                 prefix=table_prefix,
@@ -91,7 +91,7 @@ class AsyncSurrealDBConversationStore(AsyncBaseConversationStore):
         super().__init__(
             SurrealDBDriver(
                 connect_async(place),
-                place.address,
+                place,
                 RetryPolicy(max_retries, retry_delay),
                 asyncio.sleep,
                 prefix=table_prefix,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from surrealdb import RecordID
@@ -12,6 +13,7 @@ from praison_persist._ids import new_id
 from praison_persist._json import dumps, loads
 from praison_persist._retry import RetryPolicy
 from praison_persist._surrealdb import Connections, SurrealDBVendor
+from praison_persist._surrealdb_client import Place
 from praison_persist._text import escaped, unescaped
 from praison_persist.conversation import surrealdb_queries as queries
 from praison_persist.conversation.driver import ConversationDriver, Row, Stale, numbered
@@ -35,21 +37,26 @@ class SurrealDBDriver(SurrealDBVendor, ConversationDriver):
     See `SurrealDBVendor` for the arguments.
 
     Args:
+        place: where the database is.
         prefix: of the names of the tables.
         define: whether to define tables and indexes, before the first request.
+
+    Attributes:
+        path: the directory of the engine within the process; None: a server, or in memory.
     """
 
     def __init__(
         self,
         connections: Connections,
-        address: str,
+        place: Place,
         retry: RetryPolicy,
         sleep: Callable[[float], Any],
         *,
         prefix: str,
         define: bool,
     ) -> None:
-        super().__init__(connections, address, retry, sleep)
+        super().__init__(connections, place.address, retry, sleep)
+        self.path = None if place.path is None else Path(place.path)
         self._prefix = queries.check_prefix(prefix)
         self._defined = not define
 

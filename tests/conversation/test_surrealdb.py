@@ -13,6 +13,7 @@ from tests.knowledge.packages import needs
 needs("surrealdb", extra="surrealdb")
 
 from praison_persist import PraisonAIDB  # noqa: E402 - after the check
+from praison_persist.cli.stores import open_conversations  # noqa: E402 - after the check
 from praison_persist.config import (  # noqa: E402 - after the check
     create_conversation_store,
     detect_backend,
@@ -21,7 +22,10 @@ from praison_persist.conversation.surrealdb import (  # noqa: E402 - after the c
     AsyncSurrealDBConversationStore,
     SurrealDBConversationStore,
 )
-from praison_persist.errors import ConfigurationError  # noqa: E402 - after the check
+from praison_persist.errors import (  # noqa: E402 - after the check
+    ConfigurationError,
+    NotFoundError,
+)
 from praison_persist.knowledge.surrealdb_vector import (  # noqa: E402 - after the check
     SurrealDBKnowledgeStore,
 )
@@ -261,3 +265,13 @@ class TestNames:
     def test_an_unknown_option_is_refused(self) -> None:
         with pytest.raises((TypeError, ConfigurationError), match="pool_size"):
             create_conversation_store("surrealdb", "mem://", pool_size=5)
+
+
+def test_a_command_that_reads_makes_no_directory(tmp_path: Path) -> None:
+    """A path that was mistyped is a new, empty database."""
+    with (
+        pytest.raises(NotFoundError, match="check the path"),
+        open_conversations(f"surrealkv://{tmp_path / 'typo'}"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []

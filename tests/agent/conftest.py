@@ -15,8 +15,10 @@ from local_llm import LocalLLM
 from praisonaiagents.trace.context_events import get_context_emitter
 
 import praison_persist
-from praison_persist import PraisonAIDB
+from praison_persist import PersistenceOrchestrator, PraisonAIDB
 from praison_persist.open_turns import open_turns
+
+from .own_stores import AsyncDictStore, DictStore
 
 Open = Callable[..., PraisonAIDB]
 
@@ -103,3 +105,23 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         is_ours = name.startswith("PRAISON_") and not name.startswith(of_tests)
         if is_ours or name.startswith(stores) or name in ("POSTGRES_URL", "QDRANT_URL"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(params=["sqlite", "a sync store", "an async store"])
+def orchestrator(
+    request: pytest.FixtureRequest, sqlite_url: str
+) -> Iterator[PersistenceOrchestrator]:
+    stores: dict[str, Callable[[], Any]] = {
+        "sqlite": lambda: praison_persist.create_conversation_store("sqlite", sqlite_url),
+        "a sync store": DictStore,
+        "an async store": AsyncDictStore,
+    }
+    with PersistenceOrchestrator(stores[request.param]()) as made:
+        yield made
+
+
+@pytest.fixture
+def on_sqlite(sqlite_url: str) -> Iterator[PersistenceOrchestrator]:
+    store = praison_persist.create_conversation_store("sqlite", sqlite_url)
+    with PersistenceOrchestrator(store) as made:
+        yield made

@@ -67,26 +67,6 @@ class Echo:
         return await self.achat(prompt)
 
 
-@pytest.fixture(params=["sqlite", "a sync store", "an async store"])
-def orchestrator(
-    request: pytest.FixtureRequest, sqlite_url: str
-) -> Iterator[PersistenceOrchestrator]:
-    stores: dict[str, Callable[[], Any]] = {
-        "sqlite": lambda: praison_persist.create_conversation_store("sqlite", sqlite_url),
-        "a sync store": DictStore,
-        "an async store": AsyncDictStore,
-    }
-    with PersistenceOrchestrator(stores[request.param]()) as made:
-        yield made
-
-
-@pytest.fixture
-def on_sqlite(sqlite_url: str) -> Iterator[PersistenceOrchestrator]:
-    store = praison_persist.create_conversation_store("sqlite", sqlite_url)
-    with PersistenceOrchestrator(store) as made:
-        yield made
-
-
 def kept(orchestrator: PersistenceOrchestrator) -> list[str]:
     return lines(orchestrator.get_messages(SESSION))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import praisonaiagents
@@ -32,7 +32,6 @@ from .driving import (
     START_STREAM,
     say,
 )
-from .own_stores import AsyncDictStore, DictStore
 from .provider import complaint
 from .stored import calls, lines, runs, said, sent
 from .tools import TOOLS
@@ -60,26 +59,6 @@ def agent(client: str = OPENAI, **options: Any) -> Any:
         "tools": TOOLS,
     }
     return praisonaiagents.Agent(**arguments | options)
-
-
-@pytest.fixture(params=["sqlite", "a sync store", "an async store"])
-def orchestrator(
-    request: pytest.FixtureRequest, sqlite_url: str
-) -> Iterator[PersistenceOrchestrator]:
-    stores: dict[str, Callable[[], Any]] = {
-        "sqlite": lambda: praison_persist.create_conversation_store("sqlite", sqlite_url),
-        "a sync store": DictStore,
-        "an async store": AsyncDictStore,
-    }
-    with PersistenceOrchestrator(stores[request.param]()) as made:
-        yield made
-
-
-@pytest.fixture
-def on_sqlite(sqlite_url: str) -> Iterator[PersistenceOrchestrator]:
-    store = praison_persist.create_conversation_store("sqlite", sqlite_url)
-    with PersistenceOrchestrator(store) as made:
-        yield made
 
 
 def kept(orchestrator: PersistenceOrchestrator, session_id: str = SESSION) -> list[str]:

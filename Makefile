@@ -1,6 +1,7 @@
 # make demo    a conversation that survives its process; needs python3 and make, nothing else
 # make test    the tests; those of a server that is not there are skipped and named
 # make test-knowledge  the tests of all vector stores and of SurrealDB; installs their clients and engines, 2 GB
+# make test-integrations  the tests of other frameworks' adapters; installs the frameworks
 # make check   format, lint, types and import rules
 # make build   the sdist and the wheel, in dist/
 # make support  the README's table of what is tested, from praison_persist/backends.py
@@ -15,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 export UV_SYSTEM_CERTS := 1
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: demo test test-knowledge support check format lint mypy pyright imports build clean
+.PHONY: demo test test-knowledge test-integrations support check format lint mypy pyright imports build clean
 
 demo: $(VENV)/.agents
 	@$(BIN)/python examples/demo.py
@@ -31,6 +32,10 @@ test-knowledge: $(VENV)/.knowledge
 	  --ignore=tests/knowledge/test_sql.py --ignore=tests/knowledge/test_beside.py \
 	  --ignore-glob='*/test_redis*.py' --ignore-glob='*/test_mongodb*.py' \
 	  --ignore-glob='*/test_singlestore*.py'
+
+test-integrations: $(VENV)/.integrations
+	$(BIN)/pyright --project pyrightconfig.integrations.json --pythonpath $(BIN)/python
+	PRAISON_REQUIRE_INTEGRATIONS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/integrations
 
 support: $(VENV)/.test
 	$(BIN)/python -m praison_persist.support README.md
@@ -64,9 +69,9 @@ $(VENV)/.%: $(VENV)/bin/uv pyproject.toml
 
 $(VENV)/.test: ALSO := hatchling  # builds the wheel that is tested
 
-$(VENV)/.knowledge: $(VENV)/bin/uv pyproject.toml
-	@echo "Installing praison-persist[lint,knowledge] into $(VENV) ..."
-	@$(UV) --editable ".[lint,knowledge]"
+$(VENV)/.knowledge $(VENV)/.integrations: $(VENV)/.%: $(VENV)/bin/uv pyproject.toml
+	@echo "Installing praison-persist[lint,$*] into $(VENV) ..."
+	@$(UV) --editable ".[lint,$*]"
 	@touch $@
 
 $(VENV)/.build: $(VENV)/bin/uv

@@ -10,7 +10,7 @@ import pytest
 
 import praison_persist
 from praison_persist.errors import MissingDependencyError
-from tests.knowledge.packages import not_installed
+from tests.packages import not_installed
 
 from .processes import run
 

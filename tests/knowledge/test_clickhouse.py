@@ -16,9 +16,8 @@ from praison_persist.knowledge.embedders import Embedder
 from praison_persist.knowledge_protocols import KnowledgeStore
 from praison_persist.testing.knowledge import KnowledgeStoreContract, OpenKnowledge
 from praison_persist.testing.knowledge_contract import document, vector
+from tests.packages import needs
 from tests.servers import free_port
-
-from .packages import needs
 
 needs("clickhouse_connect", "aiohttp", "chdb", extra="knowledge")
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.packages import needs
 from tests.servers import free_port
-
-from .packages import needs
 
 needs("clickhouse_connect", "chdb", extra="knowledge")
 

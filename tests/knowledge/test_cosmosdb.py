@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.knowledge.packages import needs
+from tests.packages import needs
 
 needs("azure.cosmos", "aiohttp", extra="cosmosdb")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.knowledge.packages import needs
+from tests.packages import needs
 
 needs("azure.cosmos", extra="cosmosdb")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.knowledge.packages import needs
+from tests.packages import needs
 
 needs("llama_index.core", extra="llamaindex")
 

@@ -20,7 +20,7 @@ from praison_persist.knowledge.embedders import Embedder
 from praison_persist.knowledge_protocols import KnowledgeStore
 from praison_persist.testing.knowledge import KnowledgeStoreContract, OpenKnowledge
 from praison_persist.testing.knowledge_contract import document, embed
-from tests.knowledge.packages import needs
+from tests.packages import needs
 
 needs("pymilvus", "milvus_lite", extra="knowledge")
 

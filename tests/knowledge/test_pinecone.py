@@ -21,7 +21,7 @@ from praison_persist.knowledge.embedders import Embedder
 from praison_persist.knowledge_protocols import KnowledgeStore
 from praison_persist.testing.knowledge import KnowledgeStoreContract, OpenKnowledge
 from praison_persist.testing.knowledge_contract import document, ids, vector
-from tests.knowledge.packages import needs
+from tests.packages import needs
 from tests.services.pinecone import KEY, Pinecone
 
 needs("pinecone", extra="pinecone")

@@ -20,7 +20,7 @@ from praison_persist.knowledge.vectors import pack, scores
 from praison_persist.knowledge_protocols import KnowledgeStore
 from praison_persist.testing.knowledge import KnowledgeStoreContract, OpenKnowledge
 from praison_persist.testing.knowledge_contract import document, ids, vector
-from tests.knowledge.packages import needs
+from tests.packages import needs
 from tests.services.upstash_vector import TOKEN, UpstashVector
 
 needs("upstash_vector", extra="upstash-vector")

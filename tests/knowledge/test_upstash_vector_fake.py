@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.knowledge.packages import needs
+from tests.packages import needs
 from tests.services.upstash_vector import TOKEN, UpstashVector
 
 needs("upstash_vector", extra="upstash-vector")

@@ -1,4 +1,4 @@
-"""Client libraries of vendors, which only the extra `knowledge` installs."""
+"""Packages that only the extras `knowledge` and `integrations` install."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["needs", "not_installed"]
+__all__ = ["INTEGRATIONS", "KNOWLEDGE", "needs", "not_installed"]
 
-_VARIABLE = "PRAISON_REQUIRE_KNOWLEDGE"
+# Variables that make of a missing package a failure.
+KNOWLEDGE = "PRAISON_REQUIRE_KNOWLEDGE"
+INTEGRATIONS = "PRAISON_REQUIRE_INTEGRATIONS"
 
 
-def needs(*modules: str, extra: str) -> None:
+def needs(*modules: str, extra: str, required_by: str = KNOWLEDGE) -> None:
     """Skip the test module that calls this, if one of the modules is not installed."""
     for module in modules:
         if find_spec(module.partition(".")[0]) is not None:
             continue
         reason = f"{module} is not installed: pip install 'praison-persist[{extra}]'"
-        if os.environ.get(_VARIABLE):
-            pytest.fail(f"{reason} ({_VARIABLE} is set)", pytrace=False)
+        if os.environ.get(required_by):
+            pytest.fail(f"{reason} ({required_by} is set)", pytrace=False)
         pytest.skip(reason, allow_module_level=True)
 
 
 def not_installed(error: ModuleNotFoundError) -> NoReturn:
     """Skip the test that met this, unless it is a module of ours that does not exist."""
     missing = error.name or ""
-    if os.environ.get(_VARIABLE) or missing.partition(".")[0] in ("praison_persist", "tests"):
+    if os.environ.get(KNOWLEDGE) or missing.partition(".")[0] in ("praison_persist", "tests"):
         raise error
     pytest.skip(f"{missing.partition('.')[0]} is not installed: see make test-knowledge")

@@ -24,10 +24,13 @@ _UNTRACKED = {
 
 
 @contextmanager
-def surroundings() -> Iterator[Path]:
+def surroundings(*, chunk_delay_s: float = 0.0) -> Iterator[Path]:
     """Work in demo-data/ (or in PRAISON_DEMO_DATA) with a model; yield the folder.
 
     The agent's own files, such as .praisonai/, end up in that folder too.
+
+    Args:
+        chunk_delay_s: how long the scripted model waits after each part of a stream.
     """
     folder = Path(__file__).parent.parent / "demo-data"
     folder = Path(os.environ.get("PRAISON_DEMO_DATA", folder)).absolute()
@@ -37,7 +40,7 @@ def surroundings() -> Iterator[Path]:
         if os.environ.get("OPENAI_API_KEY"):
             yield folder
             return
-        with LocalLLM() as llm:
+        with LocalLLM(chunk_delay_s=chunk_delay_s) as llm:
             os.environ.update(llm.environment())
             print(
                 "OPENAI_API_KEY is not set: the model is examples/local_llm.py, a scripted one.\n"

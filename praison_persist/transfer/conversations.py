@@ -11,9 +11,12 @@ from praison_persist._checks import check_integer
 from praison_persist.connect import Connected, connect
 from praison_persist.errors import ConfigurationError, ConflictError, UnsupportedError
 from praison_persist.models import ConversationMessage, ConversationSession
+from praison_persist.sql.session_rows import Row
 from praison_persist.transfer.checkpoint import Checkpoint
-from praison_persist.transfer.ends import DUMP_KEYS, End, same
+from praison_persist.transfer.comparison import compare
+from praison_persist.transfer.ends import DUMP_KEYS, End, beside, same
 from praison_persist.transfer.report import CopyReport, OnProgress, Progress
+from praison_persist.transfer.rows import Rows, begins_with, copy_rows
 
 __all__ = ["copy_conversations"]
 
@@ -37,8 +40,9 @@ def copy_conversations(
     """Copy all sessions, with their messages and, from SQL to SQL, runs, tool calls and traces.
 
     Order, ids, times and the last writing of a session are kept. A session of more than
-    `whole_up_to` messages that has nothing beside them is copied by pages; its `updated_at` is then
-    that of the copy, and its messages are numbered without gaps. What is written to the source
+    `whole_up_to` messages is copied by pages, from SQL to SQL with all that belongs to it. Where
+    the pages are of messages alone its `updated_at` is that of the copy, and its messages are
+    numbered without gaps. What is written to the source
     meanwhile is copied, too, if it rests for long enough. Nothing is deleted from the target but a
     session that is a shorter copy of the same one, and is replaced.
 
@@ -46,15 +50,16 @@ def copy_conversations(
         source: a URL, a path, a store, sync or async, or what `connect` returned. Only what a URL
             or a path opened is closed.
         target: as `source`; another place. Other sessions there stay as they are.
-        verify: compare the number of messages and the SHA-256 of each session at the end. Runs and
-            traces are not compared.
+        verify: compare number and SHA-256 of each session's messages at the end, and of its runs,
+            tool calls, traces and all else that it has beside them, unless that was left out.
         dry_run: read only, and report what there is and what would be left out.
         conversation_only: leave out, and count, what a session has beside its messages: runs, tool
             calls, traces, snapshots. A fork or a reverted session is copied as what it shows.
         checkpoint: where to note how far the copy is, and where to go on. It is removed at the end.
         on_progress: is called after each page.
         page: how many messages are read and written at a time, from 1.
-        whole_up_to: of how many messages a session may be held in memory.
+        whole_up_to: of how many messages, and rows beside them, a session may be held in memory.
+            One that a store other than SQL has with runs or traces is held as a whole.
 
     Raises:
         ConfigurationError: a URL cannot be right, or both are one place.
@@ -73,7 +78,7 @@ def copy_conversations(
             ends.append(End(connected, page))
         if ends[0].address == ends[1].address and len(opened) == len(ends):
             raise ConfigurationError(f"{ends[0].address} is source and target; name two places")
-        copy = _Copy(ends[0], ends[1], conversation_only, whole_up_to, on_progress)
+        copy = _Copy(ends[0], ends[1], page, conversation_only, whole_up_to, on_progress)
         if dry_run:
             return copy.look()
         copy.run(checkpoint)
@@ -94,11 +99,15 @@ class _Copy:
         self,
         source: End,
         target: End,
+        page: int,
         conversation_only: bool,
         whole_up_to: int,
         on_progress: OnProgress | None,
     ) -> None:
         self._source, self._target = source, target
+        self._rows: tuple[Rows, Rows] | None = None
+        if source.database is not None and target.database is not None:
+            self._rows = Rows(source.database, page), Rows(target.database, page)
         self._conversation_only, self._whole_up_to = conversation_only, whole_up_to
         self._on_progress = on_progress
         self._total: int | None = None
@@ -183,12 +192,18 @@ class _Copy:
         self._check_holds(session_id, parts)
         count = self._source.store.count(session_id)
         stored = self._target.store.get_session(session_id)
-        had = 0 if stored is None else self._check_begins(session, stored)
         if not again:
             self.report.found.update(sessions=1, messages=count)
             if self._conversation_only:
                 self.report.left_out.update(parts)
         before = self._done
+        rows = self._rows_of(session_id, parts)
+        if rows is not None:
+            self._copy_rows(rows, session, stored, before + count)
+            self._done = before if again else before + count
+            self._tell("copy", session_id)
+            return
+        had = 0 if stored is None else self._check_begins(session, stored)
         if self._fits_whole(parts, count, known=stored is not None):
             self._copy_whole(session, stored, had)
         else:
@@ -202,6 +217,42 @@ class _Copy:
         if parts and not self._conversation_only:
             return True
         return not known and count <= self._whole_up_to
+
+    def _rows_of(self, session_id: str, parts: list[str]) -> tuple[Rows, Rows] | None:
+        """Return both ends, if the session has more than messages and does not fit into memory."""
+        if self._rows is None or self._conversation_only or not parts:
+            return None
+        size = sum(self._rows[0].counts(session_id).values())
+        shown = self._source.store.count(session_id)  # a fork's messages are its parent's
+        return self._rows if max(size, shown) > self._whole_up_to else None
+
+    def _copy_rows(
+        self,
+        rows: tuple[Rows, Rows],
+        session: ConversationSession,
+        stored: ConversationSession | None,
+        done: int,
+    ) -> None:
+        session_id, store = session.session_id, self._target.store
+        had = 0
+        after: Row | None = None
+        if stored is not None:
+            had = store.count(session_id)
+            self._check_counts(session_id, rows[0].counts(session_id), rows[1].counts(session_id))
+            is_begun, after = begins_with(*rows, session_id)
+            if not is_begun or stored.created_at != session.created_at:
+                # Other numbers, as an earlier copy of messages alone gave them, or other content.
+                self._check_begins(session, stored)
+                store.delete_session(session_id)
+                after = None
+
+        def on_page(messages: int) -> None:
+            self._done = min(self._done + messages, done)  # some may be hidden
+            self._tell("copy", session_id)
+
+        copy_rows(*rows, session_id, after, on_page)
+        self.report.written["messages"] += max(0, store.count(session_id) - had)
+        self.report.written["sessions"] += stored is None
 
     def _check_all(self) -> None:
         """Refuse before anything is written."""
@@ -248,7 +299,7 @@ class _Copy:
         if self._conversation_only:
             dump = _only_conversation(dump)
         if stored is not None:
-            own, there = _beside(dump), _beside(store.dump_session(session_id) or {})
+            own, there = beside(dump), beside(store.dump_session(session_id) or {})
             if own == there and had == len(dump["messages"]) and _equal(session, stored):
                 return
             self._check_no_more(session_id, own, there)
@@ -259,7 +310,15 @@ class _Copy:
 
     def _check_no_more(self, session_id: str, own: dict[str, Any], there: dict[str, Any]) -> None:
         """Refuse to replace a session that has, beside the messages, what the source has not."""
-        more = [name for name, rows in there.items() if len(rows) > len(own.get(name, ()))]
+        self._check_counts(session_id, _lengths(own), _lengths(there))
+
+    def _check_counts(self, session_id: str, own: dict[str, int], there: dict[str, int]) -> None:
+        """As `_check_no_more`, of the number of rows of each part but the messages."""
+        more = [
+            name
+            for name, count in there.items()
+            if name not in DUMP_KEYS and count > own.get(name, 0)
+        ]
         if more:
             raise ConflictError(
                 f"Session {session_id!r} has more {', '.join(more)} in {self._target.address} than "
@@ -286,27 +345,15 @@ class _Copy:
                 self._tell("copy", session_id)
 
     def verify(self) -> None:
-        """Compare each session of the source with that of the target."""
-        report = self.report
-        report.verified = True
-        compared = 0
-        for sessions, _ in self._source.sessions():
-            for session in sessions:
-                session_id = session.session_id
-                own = self._source.summary(session_id)
-                other = self._target.summary(session_id)
-                if own is None:  # deleted meanwhile
-                    continue
-                compared += own.count
-                self._tell("verify", session_id, compared)
-                if other is None:
-                    report.differ(f"session {session_id!r} is missing")
-                elif own.count != other.count:
-                    report.differ(
-                        f"session {session_id!r} has {other.count} messages instead of {own.count}"
-                    )
-                elif own.digest != other.digest:
-                    report.differ(f"session {session_id!r} has other content")
+        """Compare both ends as they are now."""
+        compare(
+            self._source,
+            self._target,
+            self._rows,
+            self.report,
+            lambda name, done: self._tell("verify", name, done),
+            messages_only=self._conversation_only,
+        )
 
     def _tell(self, phase: str, name: str, done: int | None = None) -> None:
         if self._on_progress is not None:
@@ -328,5 +375,5 @@ def _only_conversation(dump: dict[str, Any]) -> dict[str, Any]:
     return {name: dump[name] for name in ("format", "messages")} | {"session": session}
 
 
-def _beside(dump: dict[str, Any]) -> dict[str, Any]:
-    return {name: rows for name, rows in dump.items() if rows and name not in DUMP_KEYS}
+def _lengths(parts: dict[str, Any]) -> dict[str, int]:
+    return {name: len(rows) for name, rows in parts.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from praison_persist.conversation.base import AsyncBaseConversationStore, BaseCo
 from praison_persist.models import ConversationMessage, ConversationSession
 from praison_persist.protocols import Capability, ConversationStore
 
-__all__ = ["DUMP_KEYS", "End", "Summary", "same"]
+__all__ = ["DUMP_KEYS", "End", "Summary", "beside", "same", "summary_of"]
 
 # What a dump of any store has; all other keys name what it has beside messages.
 DUMP_KEYS = frozenset({"format", "session", "session_id", "messages"})
@@ -57,6 +57,11 @@ class End:
     def dumps(self) -> bool:
         """Whether it can write and read sessions as a whole."""
         return Capability.DUMP in self.store.capabilities
+
+    @property
+    def database(self) -> Any:
+        """The database, sync or async, of a place that keeps conversations in SQL; else None."""
+        return self._connected.given.database if self._connected.is_sql else None
 
     @property
     def holds_runs(self) -> bool:
@@ -134,6 +139,28 @@ class End:
 def _line(record: ConversationSession | ConversationMessage, names: tuple[str, ...]) -> bytes:
     values = {name: getattr(record, name) for name in names}
     values["created_at"] = float(values["created_at"])  # 1 and 1.0 are one time
+    return _json_line(values)
+
+
+def beside(dump: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts of a dump that are neither the session nor its messages."""
+    return {name: rows for name, rows in dump.items() if rows and name not in DUMP_KEYS}
+
+
+def summary_of(rows: Iterable[dict[str, Any]]) -> Summary:
+    """Return how many rows there are, and a hash of them in any order.
+
+    Databases order texts differently, so that the SHA-256 of the rows are added up.
+    """
+    count, total = 0, 0
+    for row in rows:
+        count += 1
+        total += int.from_bytes(hashlib.sha256(_json_line(row)).digest())
+    return Summary(count, f"{total % (1 << 256):064x}")
+
+
+def _json_line(values: dict[str, Any]) -> bytes:
+    """Return JSON values as bytes that are equal wherever the values are stored."""
     return dumps(_sorted(values)).encode() + b"\n"
 
 

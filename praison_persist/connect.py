@@ -124,9 +124,11 @@ class Connected:
             self.async_knowledge = native
 
     def check(self) -> None:
-        """Connect and check the schema, where the store can."""
+        """Connect to each store that was chosen, and check the schema where there is one."""
         if self.apart and self.sync_state is not None:
             self.sync_state.exists("praison")
+        if self.sync_knowledge is not None:
+            self.sync_knowledge.list_collections()
         if not self.is_sql:
             return
         connecting = self.given.connect()

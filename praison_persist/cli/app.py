@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -30,6 +31,9 @@ from praison_persist.errors import ConfigurationError, PersistError
 __all__ = ["COMMANDS", "PROGRAM", "Command", "main"]
 
 PROGRAM = "praison-persist"
+
+# The modules whose only warnings are that they try again.
+_RETRYING = ("praison_persist.sql.database", "praison_persist._vendor")
 
 # What typer raises for a command that is wrong. It exports only this subclass of it, and has had
 # it from click in some releases and from a copy of its own in others.
@@ -154,6 +158,11 @@ def _program(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own if None); return its exit status."""
     _print_whatever_comes()
+    with _tries_unlogged():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     command: Any = typer.main.get_command(app)
     try:
         status = command.main(
@@ -178,6 +187,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complain(message: str) -> None:
     typer.echo(f"{PROGRAM}: {' '.join(message.split())}", err=True)
+
+
+@contextlib.contextmanager
+def _tries_unlogged() -> Iterator[None]:
+    """Log no try that failed: what is wrong is one line, the last error's, with all tries in it."""
+    loggers = [logging.getLogger(name) for name in _RETRYING]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _print_whatever_comes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import importlib
 import inspect
+import os
 import shutil
 import statistics
 import time
@@ -36,7 +37,15 @@ from praison_persist.errors import (
     UnavailableError,
 )
 
-__all__ = ["Examination", "RefusedError", "Verdict", "examine", "median_ms", "with_version"]
+__all__ = [
+    "Examination",
+    "RefusedError",
+    "Verdict",
+    "examine",
+    "examine_file",
+    "median_ms",
+    "with_version",
+]
 
 PINGS = 5
 LEAST_FREE = 100 * 2**20  # bytes of a disk
@@ -217,6 +226,9 @@ def _examine_other(result: Examination, store: Any, url: str | None) -> None:
                 f"There is no folder {folder}: check the path, or let the first session make it"
             )
         result.measure_disk(folder)
+    file = getattr(driver, "file", None)
+    if isinstance(file, Path):
+        examine_file(result, file)
     sync = as_sync(result.kind, store)
     result.facts["latency_ms"] = median_ms(lambda: _read(result.kind, sync))
     if result.kind == "knowledge":
@@ -227,6 +239,24 @@ def _examine_other(result: Examination, store: Any, url: str | None) -> None:
         )
 
         examine_redis(result, url)
+
+
+def examine_file(result: Examination, path: Path) -> None:
+    """Note how large a file is, or that it will be made, and whether it can be written."""
+    try:
+        result.facts["file_size"] = path.stat().st_size
+    except FileNotFoundError:
+        result.facts["file"] = "none yet, the first write makes it"
+    except PermissionError:
+        result.found(f"{path} cannot be looked at: give this user the folders that it is in")
+        return
+    folder = next(parent for parent in path.parents if parent.exists())
+    result.measure_disk(folder)
+    # A file is replaced as a whole, or has a journal beside it: its folder is written to.
+    if not (
+        os.access(folder, os.W_OK | os.X_OK) and (not path.exists() or os.access(path, os.W_OK))
+    ):
+        result.found(f"{path} cannot be written: give this user the file and its folder")
 
 
 def _read(kind: str, store: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from praison_persist.cli.examination import (
     Examination,
     RefusedError,
     Verdict,
+    examine_file,
     median_ms,
     with_version,
 )
@@ -108,12 +108,15 @@ def examine_sql(result: Examination, database: Any, *, versioned: bool) -> None:
         state = run_reading(target, lambda c: _ask(c, result, database, versioned=versioned))
     except UnavailableError as error:
         cause = error.__cause__ or error
-        # psycopg gives no code for what a server answers to a connection.
+        # libpq keeps no result of a connection that failed, only the server's words: psycopg's
+        # `sqlstate` is None there. "FATAL:" is what it puts before these, and before no other
+        # failure. They may also say that the server takes nobody now.
         _, is_answer, answer = str(cause).partition("FATAL:")
         if is_answer:
             told = answer.strip().partition("\n")[0]
             raise RefusedError(
-                f"{target} refused: {told}. Check user, password and database name"
+                f"{target} refused: {told}. Check user, password and database name, and whether "
+                "the server takes connections"
             ) from error
         if codes(cause) & target.dialect.refused:
             raise RefusedError(str(error)) from error
@@ -127,10 +130,7 @@ def _examine_file(result: Examination, path: Path) -> None:
         raise NotFoundError(
             f"There is no SQLite file {path}: check the path, or let the first use make it"
         )
-    result.facts["file_size"] = path.stat().st_size
-    result.measure_disk(path.parent)
-    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-        result.found(f"{path} cannot be written: give this user the file and its folder")
+    examine_file(result, path)
 
 
 def _ask(

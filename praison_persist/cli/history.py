@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from praison_persist.cli.output import visible
+from praison_persist.cli.times import when
 from praison_persist.models import ConversationMessage
 from praison_persist.protocols import ConversationStore
 
@@ -60,9 +60,8 @@ def draw_messages(
             name = names.get(message.tool_call_id or "", message.tool_call_id or "a tool")
             _draw_indented(console, f"← {name}: {_cut(message.content or '')}", "yellow")
             continue
-        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.created_at))
         head = Text(visible(message.role), style=_STYLES.get(message.role, "bold"))
-        console.print(head.append(f"  {at}", style="dim"))
+        console.print(head.append(f"  {when(message.created_at)} UTC", style="dim"))
         if message.content:
             _draw_indented(console, message.content)
         for call_id, name, arguments in map(_call, message.tool_calls or ()):

@@ -41,12 +41,12 @@ def delete(
         messages = sum(store.count(name) for name in names)
         if not yes and not sys.stdin.isatty():
             raise ConfigurationError("Nobody is there to be asked: add --yes")
-        if not yes:
-            typer.confirm(
-                f"Delete {counted(len(names), 'session')} with {counted(messages, 'message')}?",
-                abort=True,
-                err=True,
-            )
+        if not yes and not typer.confirm(
+            f"Delete {counted(len(names), 'session')} with {counted(messages, 'message')}?",
+            err=True,
+        ):
+            print_line("Nothing was deleted")
+            raise typer.Exit(1)
         for name in names:
             _delete(connected, name)
     print_line(f"{counted(len(names), 'session')} deleted")

@@ -187,6 +187,11 @@ class _File(_Memory):
         self._file_lock = filelock.FileLock(f"{self._path}.lock", timeout=_LOCK_WAIT_S)
         self._file: Any = None  # what _entries were read from; None: nothing was there
 
+    @property
+    def file(self) -> Path:
+        """Where the state is; the first write makes it, and its folder."""
+        return self._path
+
     def translate(self, error: BaseException, action: str) -> PersistError:
         """See StateDriver.translate."""
         return BackendError(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from praison_persist.cli import examination
 from praison_persist.cli.examination import Examination, Verdict, examine, median_ms
 from praison_persist.sql import migrate
 from praison_persist.sql.url import parse_url
-from tests.programs import ROOT
+from tests.programs import ROOT, environment, python
 from tests.servers import free_port
 from tests.services.cockroach import Cockroach
 from tests.services.sqld import Sqld
@@ -100,9 +101,38 @@ def test_an_embedded_engine_is_not_made_either(backend: str, url: str | None) ->
     assert not list(Path().iterdir())
 
 
-def test_a_file_of_state_is_not_made() -> None:
-    assert examine("state", None, "memory:///none.json", {}).verdict is Verdict.OK
+def test_a_file_of_state_is_not_made_and_told_that_it_will_be() -> None:
+    for url in ("memory:///none.json", "memory:///folder/below/none.json"):
+        found = examine("state", None, url, {})
+        assert found.verdict is Verdict.OK
+        assert found.facts["file"] == "none yet, the first write makes it"
+        assert found.facts["disk_free"] > 0
     assert not list(Path().iterdir())
+    Path("some.json").write_text("not of ours", "utf-8")
+    found = examine("state", None, "memory:///some.json", {})
+    assert found.verdict is Verdict.FAILED
+    assert found.facts["file_size"] == 11
+
+
+def test_a_file_of_state_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """As another user: root may write where it likes."""
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+    folder.chmod(0o555)
+    program = f"""
+import os, sys
+from pathlib import Path
+from praison_persist.cli.examination import Examination, examine_file
+if os.geteuid() == 0:
+    os.setgid(65534), os.setuid(65534)
+found = Examination("state")
+examine_file(found, Path({str(folder)!r}, "none.json"))
+print(found.verdict, found.problems)
+"""
+    ended = python("-c", program, cwd=tmp_path, variables=environment(tmp_path))
+    folder.rmdir()
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("failed [")
+    assert "none.json cannot be written: give this user the file and its folder" in ended.stdout
 
 
 def test_tables_of_praisonai_are_told_with_what_to_type(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -89,8 +90,20 @@ def test_without_a_database_no_model_is_asked(command: Command) -> None:
     """An answer that is paid for, and lost."""
     ended = command("run", "hello", "--url", "postgresql://me:s3cret@127.0.0.1:1/x")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "unavailable" in ended.stderr.splitlines()[-1]
+    (line,) = ended.stderr.splitlines()
+    assert "unavailable" in line
     assert "s3cret" not in ended.stderr
+
+
+def test_without_the_knowledge_no_model_is_asked(command: Command) -> None:
+    url = "redis://me:s3cret@127.0.0.1:1/0"
+    ended = command("run", "hello", *URL, "--session-id", "s", "--knowledge-url", url)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("praison-persist: redis")
+    assert "Check" in line
+    assert "s3cret" not in line
+    assert not Path("agent.db").exists()
 
 
 def test_an_agent_that_is_not_installed_is_named(command: Command, tmp_path: Path) -> None:
@@ -136,7 +149,11 @@ def test_a_session_that_does_not_exist_is_not_begun(
         assert opened.sync_conversation.get_session("user-132") is None
 
 
-def test_the_history_is_drawn_with_its_tool_calls(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_history_is_drawn_with_its_tool_calls(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")  # what is drawn is UTC all the same
+    time.tzset()
     calls = [
         {"id": "c1", "function": {"name": "weather", "arguments": '{"city": "Ulm"}'}},
         {"id": "c2", "name": "clock", "arguments": {"zone": "CET"}},
@@ -145,7 +162,9 @@ def test_the_history_is_drawn_with_its_tool_calls(capsys: pytest.CaptureFixture[
     stored(
         ConversationMessage(role="user", content="first"),
         ConversationMessage(role="assistant", content="one"),
-        ConversationMessage(role="user", content="second [bold]\x1b[2J"),
+        ConversationMessage(
+            role="user", content="second [bold]\x1b[2J", created_at=1_769_860_800.0
+        ),
         ConversationMessage(role="assistant", content=None, tool_calls=calls),
         ConversationMessage(role="tool", content="rain", tool_call_id="c1"),
         ConversationMessage(role="tool", content="x" * 600, tool_call_id="c2"),
@@ -153,6 +172,8 @@ def test_the_history_is_drawn_with_its_tool_calls(capsys: pytest.CaptureFixture[
     )
     told = tell(capsys, "resume", "--session-id", "s-1", *URL, "--show-history", "--turns", "1")
     assert (told.status, told.err) == (0, "")
+    heads = [line for line in told.out.splitlines() if line[:4] in ("user", "assi")]
+    assert heads[0] == "user  2026-01-31 12:00:00 UTC"
     lines = [line for line in told.out.splitlines() if line[:4] not in ("user", "assi")]
     assert lines == [
         "Session s-1, user ada: 7 messages",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,9 @@ from praison_persist.cli.stores import conversation_url, open_conversations
 from praison_persist.cli.times import counted
 from praison_persist.connect import connect_store, state_pair
 from praison_persist.errors import NotFoundError, UnsupportedError
+from praison_persist.protocols import StateStore
 from praison_persist.transfer import import_runs
+from praison_persist.transfer.legacy import Keys
 
 __all__ = ["import_legacy"]
 
@@ -80,6 +83,17 @@ def _import_sessions(
             print_line(f"  and {len(report.skipped) - _SHOWN} more; --json names all")
 
 
+def _keys(source: str, state: StateStore) -> AbstractContextManager[Keys]:
+    """Return what reads the keys of praisonai, which has other ones in Redis than this package."""
+    if not source.startswith(("redis://", "rediss://")):
+        return nullcontext(state)
+    from praison_persist.transfer.legacy_redis import (  # noqa: PLC0415 - its client
+        LegacyRedis,
+    )
+
+    return LegacyRedis(source, state)
+
+
 def _import_runs(
     source: str,
     url: str | None,
@@ -90,8 +104,12 @@ def _import_runs(
     as_json: bool,
 ) -> None:
     state = state_pair(connect_store("state", source, None, None))[0]
-    with state, open_all(url, table_prefix, schema, create=not dry_run) as connected:
-        report = import_runs(state, connected, dry_run=dry_run)
+    with (
+        state,
+        _keys(source, state) as keys,
+        open_all(url, table_prefix, schema, create=not dry_run) as connected,
+    ):
+        report = import_runs(keys, connected, dry_run=dry_run)
     if as_json:
         print_json(report.to_dict())
     else:

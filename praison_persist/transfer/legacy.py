@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from praison_persist.connect import Connected
 from praison_persist.errors import ConfigurationError, NotFoundError
 from praison_persist.models import Run, Span, Trace
-from praison_persist.protocols import RunStore, StateStore
+from praison_persist.protocols import RunStore
 from praison_persist.transfer.report import CopyReport
 
-__all__ = ["import_runs"]
+__all__ = ["Keys", "import_runs"]
 
 _KIND = "runs"
 
 
-def import_runs(state: StateStore, target: Connected, *, dry_run: bool = False) -> CopyReport:
+class Keys(Protocol):
+    """What is read of a state store."""
+
+    def scan_prefix(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with a text."""
+        ...
+
+    def get(self, key: str) -> Any:
+        """Return the value of a key; None if there is none."""
+        ...
+
+
+def import_runs(state: Keys, target: Connected, *, dry_run: bool = False) -> CopyReport:
     """Store the runs and traces of praisonai's keys run:…, trace:… and span:….
 
     Runs are stored in the order they began. One that never ended is stored as "interrupted". Runs
@@ -43,7 +55,7 @@ def import_runs(state: StateStore, target: Connected, *, dry_run: bool = False) 
     return report
 
 
-def _import_runs(state: StateStore, runs: RunStore, target: Connected, report: CopyReport) -> None:
+def _import_runs(state: Keys, runs: RunStore, target: Connected, report: CopyReport) -> None:
     # Only what orders them is held: the store has no order.
     found = sorted(
         (row["session_id"], _time(row.get("started_at")), key)
@@ -74,7 +86,7 @@ def _is_known(runs: RunStore, row: dict[str, Any]) -> bool:
     return bool(runs.find_runs(row["session_id"], [row["run_id"]]))
 
 
-def _import_traces(state: StateStore, runs: RunStore, report: CopyReport) -> None:
+def _import_traces(state: Keys, runs: RunStore, report: CopyReport) -> None:
     spans: dict[str, list[str]] = defaultdict(list)
     for key, row in _rows(state, "span:"):
         if isinstance(row.get("trace_id"), str) and isinstance(row.get("span_id"), str):
@@ -100,7 +112,7 @@ def _import_traces(state: StateStore, runs: RunStore, report: CopyReport) -> Non
         report.written["traces"] += 1
 
 
-def _rows(state: StateStore, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(state: Keys, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for key in state.scan_prefix(prefix):
         row = state.get(key)
         if isinstance(row, dict):

@@ -46,7 +46,7 @@ class Terminal:
         deadline = time.monotonic() + _WAIT_S
         self.press("\x03")
         while True:
-            ready, _, _ = select.select([self._master], [], [], 1.0)
+            ready, _, _ = select.select([self._master], [], [], 5.0)
             if ready and not self._read():
                 return self._process.wait(_WAIT_S)
             assert time.monotonic() < deadline, self.shown

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from praison_persist.config import create_state_store
 from praison_persist.connect import connect
@@ -14,7 +15,7 @@ from praison_persist.errors import ConfigurationError
 from praison_persist.models import ConversationSession
 from praison_persist.sql.stores import SQLConversationStore
 from praison_persist.transfer import import_runs
-from tests.state.services import namespace
+from tests.state.services import namespace, own_redis
 
 from .conversations import Program
 
@@ -144,3 +145,24 @@ def test_runs_of_redis_are_stored_in_another_state_store(tmp_path: Path) -> None
                 assert [r.run_id for r in conversations.sync_runs.get_runs("s")] == ["a", "b"]
             finally:
                 conversations.close()
+
+
+def test_keys_that_praisonai_wrote_to_redis_are_read(program: Program, tmp_path: Path) -> None:
+    """They are strings, as praisonai 4.7.19 writes them; this package keeps hashes there."""
+    times = {"started_at": 1795309856.9, "ended_at": 1795309857.0}
+    own = {"session_id": "s", "run_id": "r"}
+    keys: dict[str, dict[str, Any]] = {
+        "run:s:r": {**own, **times, "input_content": "q", "status": "completed", "metadata": {}},
+        "trace:t": {**own, **times, "trace_id": "t", "status": "ok", "spans": [], "metadata": {}},
+        "span:p": {**times, "span_id": "p", "trace_id": "t", "name": "llm", "status": "ok"},
+    }
+    url = f"sqlite:///{tmp_path}/own.db"
+    with SQLConversationStore(url) as store, own_redis(tmp_path / "redis") as server:
+        store.create_session(ConversationSession("s"))
+        with redis.Redis.from_url(server.url) as client:
+            for key, value in keys.items():
+                client.set(f"praison:{key}", json.dumps(value))
+        assert program("import-legacy", server.url, "--url", url) == 0, program.err
+        (run,), (trace,) = store.runs.get_runs("s"), store.runs.get_traces("s")
+    assert (run.input_content, run.status) == ("q", "completed")
+    assert [span.name for span in trace.spans] == ["llm"]

@@ -107,8 +107,9 @@ def _facts(backend: Supported) -> Iterator[str]:
     for row in backend.rows:
         module, _, name = row.path.partition(":")
         classes.append(f"`{name}`" if classes else f"`{name}` of `{module}`")
-    yield f"| names | {_shown(backend.names)} |"
+    yield "| | |"
     yield "|---|---|"
+    yield f"| names | {_shown(backend.names)} |"
     yield f"| classes | {', '.join(classes)} |"
     extra = backend.first.extra
     yield f"| extra | {f'`{extra}`' if extra else 'none'} |"

@@ -12,10 +12,14 @@ import io
 import json
 import re
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+
+from praison_persist._constructors import options_of
+from praison_persist._lazy import load
 
 from .programs import ROOT, python
 
@@ -25,6 +29,7 @@ __all__ = [
     "Fence",
     "blocks",
     "cells",
+    "check_options",
     "check_printed",
     "code",
     "commands",
@@ -104,6 +109,20 @@ def check_printed(program: str, printed: Sequence[str]) -> None:
     """Fail unless a program printed what the comments behind its prints say."""
     for expected in re.findall(r"^ *(?:print\(.*)?\)  # (.*)$", program, re.MULTILINE):
         assert expected in printed, f"{expected!r} is not among {list(printed)}, of:\n{program}"
+
+
+def check_options(path: str) -> None:
+    """Fail unless what is read of a constructor's source is its signature."""
+    read = {option.name.strip("*"): option.default for option in options_of(path)}
+    signature = inspect.signature(load(path, name=path))
+    kept = {
+        name: "" if parameter.default is parameter.empty else parameter.default
+        for name, parameter in signature.parameters.items()
+    }
+    assert list(read) == list(kept)
+    for name, default in kept.items():
+        assert read[name] in (repr(default), f"{default}", "time.time"), name
+        assert (read[name] == "time.time") == (default is time.time)
 
 
 def run_in_one_process(programs: Sequence[str], work: Path, variables: dict[str, str]) -> None:

@@ -21,6 +21,7 @@ from .documents import (
     DOCS,
     DOCUMENTS,
     blocks,
+    check_options,
     check_printed,
     commands,
     fences,
@@ -257,6 +258,13 @@ def test_every_backend_has_a_page_of_the_template(backend: support.Supported) ->
     shown = f"'praison-persist[{extra}]'" if extra else "praison-persist"
     assert blocks(page, "sh")[0] == f"pip install {shown}\n"
     assert blocks(page, "python")
+
+
+@pytest.mark.parametrize(
+    "backend", [each for each in _BACKENDS if elsewhere(DOCS / str(each.id)) is None]
+)
+def test_the_options_of_a_page_are_those_of_the_constructor(backend: support.Supported) -> None:
+    check_options(backend.first.path)
 
 
 def test_every_page_of_a_backend_is_one_of_a_backend() -> None:

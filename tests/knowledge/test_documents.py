@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.documents import DOCS, blocks, check_printed, name_of, printed_by
+from praison_persist import support
+from tests.documents import DOCS, blocks, check_options, check_printed, name_of, printed_by
 from tests.packages import needs
 from tests.servers import SINGLESTORE, scratch
 
@@ -39,6 +40,12 @@ _NEEDS = {
     "conversation/surrealdb.md": ("surrealdb", "surrealdb"),
 }
 PAGES = [*sorted(DOCS.glob("knowledge/*.md")), DOCS / "conversation" / "surrealdb.md"]
+
+_VENDORS = [
+    pytest.param(each, id=support.page_of(each))
+    for each in support.supported()
+    if DOCS / support.page_of(each) in PAGES
+]
 
 # What a page says -> what is to be there instead.
 Instead = Mapping[str, str]
@@ -204,6 +211,15 @@ def test_programs_print_what_their_comments_say(
             for shown, there in instead.items():
                 program = program.replace(shown, there)  # noqa: PLW2901 - step by step
             check_printed(program, printed_by(program))
+
+
+@pytest.mark.parametrize("backend", _VENDORS)
+def test_the_options_of_a_page_are_those_of_the_constructor(backend: support.Supported) -> None:
+    page = support.page_of(backend)
+    if page in _NEEDS:
+        module, extra = _NEEDS[page]
+        needs(module, extra=extra)
+    check_options(backend.first.path)
 
 
 def _hurry(monkeypatch: pytest.MonkeyPatch, page: str) -> None:

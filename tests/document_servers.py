@@ -123,7 +123,12 @@ def _gcs(_folder: Path, environment: pytest.MonkeyPatch) -> Iterator[Instead]:
         server.stop()
 
 
-# The pages of docs/ whose programs need a server.
+@contextmanager
+def _none(_folder: Path, _environment: pytest.MonkeyPatch) -> Iterator[Instead]:
+    yield {}
+
+
+# The pages of backends whose programs run in the process of the tests, most with a server.
 SERVERS: Mapping[str, _Server] = {
     "conversation/cockroachdb.md": _cockroachdb,
     "conversation/mysql.md": _sql(MARIADB, "mysql://ada:secret@localhost/agents"),
@@ -131,13 +136,16 @@ SERVERS: Mapping[str, _Server] = {
     "conversation/singlestore.md": _sql(
         SINGLESTORE, "singlestoredb://ada:secret@localhost:3306/agents"
     ),
+    "conversation/sqlite.md": _none,
     "conversation/supabase.md": _supabase,
     "conversation/turso.md": _turso,
     "state/dynamodb.md": _dynamodb,
     "state/firestore.md": _firestore,
     "state/gcs.md": _gcs,
+    "state/memory.md": _none,
     "state/mongodb.md": _mongodb,
     "state/redis.md": _redis("redis"),
+    "state/sql.md": _none,
     "state/upstash.md": _upstash,
     "state/valkey.md": _redis("valkey"),
 }

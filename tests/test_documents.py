@@ -61,7 +61,32 @@ def _has(language: str) -> list[Path]:
     return [each for each in DOCUMENTS if blocks(each, language)]
 
 
-PROGRAMS = [each for each in _has("python") if not elsewhere(each) and each not in SERVED]
+def _is_suite(program: str) -> bool:
+    return "\nclass Test" in program
+
+
+def _programs(document: Path) -> list[str]:
+    """Return the programs that need no server."""
+    if elsewhere(document) or document in SERVED:
+        return []
+    return [each for each in blocks(document, "python") if not _is_suite(each)]
+
+
+def _typed(document: Path) -> list[list[str]]:
+    """Return the words of our own commands."""
+    if elsewhere(document, COMMANDS_ELSEWHERE):
+        return []
+    ours = (line for line in commands(document) if line.startswith("praison-persist "))
+    return [shlex.split(line)[1:] for line in ours]
+
+
+_COMMAND = """
+from praison_persist import cli
+
+status = cli.main({words})
+assert status == 0, status
+"""
+RUN = [each for each in DOCUMENTS if _programs(each) or _typed(each)]
 
 
 @pytest.fixture
@@ -78,16 +103,13 @@ def work(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-def _is_suite(program: str) -> bool:
-    return "\nclass Test" in program
-
-
-@pytest.mark.parametrize("document", PROGRAMS, ids=name_of)
-def test_programs_print_what_their_comments_say(
+@pytest.mark.parametrize("document", RUN, ids=name_of)
+def test_programs_and_commands_do_what_is_said(
     document: Path, variables: dict[str, str], work: Path
 ) -> None:
-    """One after the other in one folder, as a reader would try them."""
-    programs = [each for each in blocks(document, "python") if not _is_suite(each)]
+    """One after the other in one folder, as a reader would try them; then what is typed."""
+    shutil.copy(ROOT / "tests/assets/legacy/sqlite-4.7.19.db", work / "old.db")
+    programs = [*_programs(document), *(_COMMAND.format(words=each) for each in _typed(document))]
     first = 1 if document in RESUMED else 0
     for together in (programs[:first], programs[first:]):
         if together:
@@ -163,40 +185,6 @@ def _commands_run_by(document: Path) -> str | None:
 def test_toml_is_toml(document: Path) -> None:
     for block in blocks(document, "toml"):
         assert tomllib.loads(block)
-
-
-OURS = [
-    each
-    for each in _has("sh")
-    if not _commands_run_by(each) and any("praison-persist " in line for line in commands(each))
-]
-
-
-# The databases that commands name, as a reader has them; then a command.
-_PREPARED = """
-from praison_persist import Agent, db
-
-with db("agent.db") as store:
-    Agent(name="Ada", db=store, session_id="user-123").chat("My name is Ada.")
-"""
-_COMMAND = """
-from praison_persist import cli
-
-status = cli.main({words})
-assert status == 0, status
-"""
-
-
-@pytest.mark.parametrize("document", OURS, ids=name_of)
-def test_our_commands_do_what_is_said(
-    document: Path, variables: dict[str, str], work: Path
-) -> None:
-    """One after the other in one folder, as a reader would try them."""
-    shutil.copy(ROOT / "tests/assets/legacy/sqlite-4.7.19.db", work / "old.db")
-    ours = [shlex.split(line) for line in commands(document) if line.startswith("praison-persist")]
-    typed = [_COMMAND.format(words=words[1:]) for words in ours]
-    needed = [_PREPARED] if any("agent.db" in line for line in commands(document)) else []
-    run_in_one_process([*needed, *typed], work, variables)
 
 
 @pytest.mark.parametrize("document", _has("sh"), ids=name_of)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 import praison_persist
+from mkdocs_hooks import expanded, without_links_outside
 
 from .documents import DOCS
 from .programs import ROOT
@@ -34,7 +36,22 @@ def _pages(nav: Any) -> Iterator[str]:
 def test_every_page_is_in_the_navigation() -> None:
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     there = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
-    assert sorted(_pages(settings["nav"])) == sorted(there)
+    assert sorted(_pages(expanded(settings["nav"], DOCS))) == sorted(there)
+
+
+def test_a_pattern_of_the_navigation_is_the_pages_there_are(tmp_path: Path) -> None:
+    for name in ("a/x.md", "a/y.md", "one.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    nav = ["index.md", {"Up": [{"A": "a/*.md"}, {"One": "on*.md"}, {"None": "b/*.md"}]}]
+    found = ["index.md", {"Up": [{"A": ["a/x.md", "a/y.md"]}, {"One": "one.md"}]}]
+    assert expanded(nav, tmp_path) == found
+
+
+def test_a_link_that_leads_out_of_the_documents_is_shown_as_a_path() -> None:
+    text = "[other](../state.md#use), [it](../../examples/a.py), [far](../../tests/b.py#L1)"
+    shown = "[other](../state.md#use), `examples/a.py`, `tests/b.py`"
+    assert without_links_outside(text, "integrations/page.md") == shown
 
 
 def test_every_public_name_is_in_the_reference() -> None:

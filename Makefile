@@ -4,7 +4,8 @@
 # make test-integrations  the tests of other frameworks' adapters; installs the frameworks
 # make check   format, lint, types and import rules
 # make build   the sdist and the wheel, in dist/
-# make support  the README's table of what is tested, from praison_persist/backends.py
+# make docs    the documents as a site, in site/; a broken link or a page left out fails
+# make support  the tables of README.md and docs/ that are data, from praison_persist/backends.py
 # make clean   remove what the above made
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 export UV_SYSTEM_CERTS := 1
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: demo test test-knowledge test-integrations support check format lint mypy pyright imports build clean
+.PHONY: demo test test-knowledge test-integrations docs support check format lint mypy pyright imports build clean
 
 demo: $(VENV)/.agents
 	@$(BIN)/python examples/demo.py
@@ -37,8 +38,13 @@ test-integrations: $(VENV)/.integrations
 	$(BIN)/pyright --project pyrightconfig.integrations.json --pythonpath $(BIN)/python
 	PRAISON_REQUIRE_INTEGRATIONS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/integrations
 
-support: $(VENV)/.test
-	$(BIN)/python -m praison_persist.support README.md
+# Both variables silence an advertisement of what is to come after MkDocs 1, and nothing else.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
+	$(BIN)/python -m tests.site site
+
+support: $(VENV)/bin/python
+	$(BIN)/python -m praison_persist.support README.md docs
 
 check: format lint mypy pyright imports
 
@@ -86,5 +92,5 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); false; }
 
 clean:
-	rm -rf .venv .venv-* dist build demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* dist build site demo-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

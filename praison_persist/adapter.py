@@ -42,9 +42,12 @@ class PraisonAIDB(MessageHooks, ToolHooks, RunHooks, TraceHooks, SessionQueries,
             the conversation, in a SQL database.
         knowledge_url: where knowledge is kept, a URL or a store. Default: beside the conversation,
             if that is kept in SQL; then `knowledge_options` may have an `embedder` alone.
-        conversation_options, state_options, knowledge_options: options of each store.
-        database_backend, state_backend, knowledge_backend: a registered name, where the URL does
-            not tell it.
+        conversation_options: options of the conversation store.
+        state_options: options of the state store.
+        knowledge_options: options of the knowledge store.
+        database_backend: a registered name, where the URL does not tell it.
+        state_backend: the same for state.
+        knowledge_backend: the same for knowledge.
         strict: connect and check the schema now. Otherwise that is done at the first use, so that
             an agent answers while its database is down: see `health`.
         history_limit: messages that a resume hands to the model, at most; None is all.

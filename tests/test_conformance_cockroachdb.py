@@ -1,4 +1,4 @@
-"""CockroachDB's row keeps the contracts, in front of a stand-in: see docs/cockroachdb.md."""
+"""CockroachDB's row keeps the contracts before a stand-in: docs/conversation/cockroachdb.md."""
 
 from __future__ import annotations
 

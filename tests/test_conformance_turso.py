@@ -12,7 +12,8 @@ from .services.sqld import Sqld
 
 
 class _Server:
-    # See docs/turso.md, "Limits": sqld may hang if its log reaches four megabytes meanwhile.
+    # See docs/conversation/turso.md, "Limits": sqld may hang if its log reaches four megabytes
+    # meanwhile.
     appends_each = 8
 
     @pytest.fixture

@@ -105,7 +105,7 @@ def told(error: BaseException) -> str:
 def test_threads_tasks_and_processes_share_a_session(url: str) -> None:
     """A write of any of them is lost, doubled or out of order, or an error reaches its caller."""
     done = threading.Event()
-    # See docs/turso.md: sqld may hang if its log reaches four megabytes meanwhile.
+    # See docs/conversation/turso.md: sqld may hang if its log reaches four megabytes meanwhile.
     of_thread, of_task, of_process = (3, 1, 10) if url.startswith("libsql") else (6, 3, 20)
     with SQLConversationStore(url) as store:
         mine = store.create_session(session()).session_id

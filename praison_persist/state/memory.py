@@ -41,8 +41,9 @@ class MemoryStateStore(BaseStateStore):
 
     Args:
         path: a JSON file; None keeps nothing beyond this object.
-        auto_save, save_interval: accepted from the original. Every write is saved when it returns,
-            which is sooner than either asks for.
+        auto_save: accepted from the original. Every write is saved when it returns, which is sooner
+            than this asks for.
+        save_interval: accepted likewise.
         url: "memory://", "memory:///relative.json" or "memory:////absolute.json", for a path.
         clock: seconds since the epoch; decides what has expired.
 

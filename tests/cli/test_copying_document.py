@@ -8,8 +8,8 @@ from pathlib import Path
 
 from praison_persist.models import ConversationMessage, ConversationSession
 from praison_persist.sql.stores import SQLConversationStore
+from tests.documents import cells, code, commands
 from tests.programs import ROOT
-from tests.test_readme import cells, code, commands
 
 from .conversations import Program
 

@@ -7,8 +7,8 @@ from local_llm import LocalLLM
 
 from praison_persist.cli import app
 from praison_persist.cli.examination import Verdict
+from tests.documents import cells, code, commands
 from tests.programs import ROOT, environment, python
-from tests.test_readme import cells, code, commands
 
 DOCUMENT = ROOT / "docs" / "cli.md"
 

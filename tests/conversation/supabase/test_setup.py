@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -26,7 +24,6 @@ from praison_persist.sql import migrate
 from praison_persist.sql.schema import tables
 from praison_persist.sql.stores import SQLConversationStore
 from praison_persist.testing.contract import message, session
-from tests.programs import ROOT, environment, python
 from tests.servers import administer
 from tests.services.process import until
 from tests.services.supabase import KEY, Supabase, project
@@ -247,13 +244,3 @@ class TestConfiguration:
     def test_options_that_cannot_be_right(self, options: dict[str, Any]) -> None:
         with pytest.raises(ConfigurationError, match=next(iter(options))):
             create_conversation_store("supabase", "https://a.supabase.co", key=KEY, **options)
-
-
-def test_the_documented_program_prints_what_it_says(supabase: Supabase, tmp_path: Path) -> None:
-    text = (ROOT / "docs/conversation_supabase.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    variables = environment(tmp_path) | {"SUPABASE_URL": supabase.url, "SUPABASE_KEY": KEY}
-    ended = python("-c", program, cwd=tmp_path, variables=variables)
-    assert ended.stderr == ""
-    (said,) = re.findall(r"print\(.*\)  # (.*)$", program, re.MULTILINE)
-    assert ended.stdout == f"{said}\n"

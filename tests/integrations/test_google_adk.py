@@ -33,15 +33,23 @@ from google.adk.sessions.database_session_service import (  # noqa: E402 - after
 from google.adk.sessions.session import Session  # noqa: E402 - after the check
 from google.genai import types  # noqa: E402 - after the check
 
-from praison_persist import PraisonAIDB, create_conversation_store  # noqa: E402 - after the check
+from praison_persist import (  # noqa: E402 - after the check
+    AsyncSQLiteConversationStore,
+    PraisonAIDB,
+    create_conversation_store,
+)
 from praison_persist.errors import (  # noqa: E402 - after the check
     ConfigurationError,
     InvalidDataError,
+    UnavailableError,
 )
 from praison_persist.integrations.google_adk import (  # noqa: E402 - after the check
     PersistSessionService,
 )
-from praison_persist.models import ConversationMessage  # noqa: E402 - after the check
+from praison_persist.models import (  # noqa: E402 - after the check
+    ConversationMessage,
+    ConversationSession,
+)
 from praison_persist.state.sql import SQLStateStore  # noqa: E402 - after the check
 from tests.integrations.adk_comparison import Comparison  # noqa: E402 - after the check
 from tests.integrations.places import PLACES, url_of  # noqa: E402 - after the check
@@ -249,6 +257,37 @@ def test_the_same_event_again_is_the_same_write(sqlite_url: str, tmp_path: Path)
             assert texts(await service.get_session(**where)) == ["once"]
             await service.append_event(before, event("then"))
             assert texts(await service.get_session(**where)) == ["once", "then"]
+
+    asyncio.run(main())
+
+
+def test_an_append_that_failed_half_way_is_completed_by_its_repetition(sqlite_url: str) -> None:
+    """The event is stored, its state is not yet: the caller knows neither, and tries again."""
+
+    class Failing(AsyncSQLiteConversationStore):
+        fails = True
+
+        async def update_session(self, *arguments: Any, **options: Any) -> ConversationSession:
+            if self.fails:
+                raise UnavailableError("away", attempts=1, elapsed_s=0.0)
+            return await super().update_session(*arguments, **options)
+
+    async def main() -> None:
+        async with Failing(sqlite_url) as store, PersistSessionService(store) as service:
+            where: Where = {"app_name": APP, "user_id": USER, "session_id": "s"}
+            session = await service.create_session(**where)
+            said = event("once", "user", **{"user:x": 1, "y": 2})
+            with pytest.raises(UnavailableError):
+                await service.append_event(session, said)
+            assert session.events == []
+            store.fails = False
+            await service.append_event(session, said)
+            stored = await service.get_session(**where)
+            assert stored is not None
+            assert stored.events == session.events == [said]
+            assert stored.state == session.state == {"user:x": 1, "y": 2}
+            (row,) = await store.list_sessions()
+            assert row.state == {"y": 2}
 
     asyncio.run(main())
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,76 @@ def test_an_append_that_failed_half_way_is_completed_by_its_repetition(sqlite_ur
     asyncio.run(main())
 
 
+def test_what_others_write_to_the_row_meanwhile_stays(sqlite_url: str) -> None:
+    class Renaming(AsyncSQLiteConversationStore):
+        renamed = False
+
+        async def update_session(
+            self, session: ConversationSession, *, expected_version: int | None = None
+        ) -> ConversationSession:
+            if not self.renamed:
+                self.renamed = True
+                stored = await self.get_session(session.session_id)
+                assert stored is not None
+                await super().update_session(replace(stored, name="Trip"))
+            return await super().update_session(session, expected_version=expected_version)
+
+    async def main() -> None:
+        async with Renaming(sqlite_url) as store, PersistSessionService(store) as service:
+            session = await service.create_session(app_name=APP, user_id=USER)
+            await service.append_event(session, event("hi", "user", y=2))
+            (row,) = await store.list_sessions()
+            assert (row.name, row.state) == ("Trip", {"y": 2})
+
+    asyncio.run(main())
+
+
+def test_a_session_is_shown_as_of_one_moment(sqlite_url: str, tmp_path: Path) -> None:
+    """Its state is not older, nor its events newer, than what the next append is compared with."""
+
+    class Racing(AsyncSQLiteConversationStore):
+        between: Any = None
+
+        async def get_messages(self, *arguments: Any, **options: Any) -> list[ConversationMessage]:
+            if options.get("after") is not None and self.between is not None:
+                between, self.between = self.between, None
+                await between()
+            return await super().get_messages(*arguments, **options)
+
+    async def main() -> None:
+        where: Where = {"app_name": APP, "user_id": USER, "session_id": "s"}
+        async with Racing(sqlite_url) as store, PersistSessionService(store) as service:
+            session = await service.create_session(**where)
+            await service.append_event(session, event("first", "user", n=1))
+            late = event("late", "user", n=2)
+            store.between = lambda: service.append_event(session, late)
+            read = await service.get_session(**where, config=GetSessionConfig(after_timestamp=1.0))
+            assert read is not None
+            assert (texts(read), read.state) == (["first"], {"n": 1})
+            with pytest.raises(StaleSessionError):
+                await service.append_event(read, event("unseen"))
+
+    asyncio.run(main())
+
+
+def test_a_fork_is_no_session(sqlite_url: str, tmp_path: Path) -> None:
+    async def fill() -> None:
+        async with service_at(sqlite_url, tmp_path) as service:
+            session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
+            await service.append_event(session, event())
+
+    async def listed() -> list[str]:
+        async with service_at(sqlite_url, tmp_path) as service:
+            found = await service.list_sessions(app_name=APP)
+            return [session.id for session in found.sessions]
+
+    asyncio.run(fill())
+    with create_conversation_store("sqlite", sqlite_url) as store:
+        (row,) = store.list_sessions()
+        store.create_session(replace(row, session_id="fork"))
+    assert asyncio.run(listed()) == ["s"]
+
+
 DYING = """
 import asyncio, os, sys
 from praison_persist.integrations.google_adk import PersistSessionService
@@ -410,7 +481,11 @@ def test_others_read_what_was_said_and_what_they_say_is_read(
             for content in (part(function_call=call), part(function_response=answer)):
                 said = Event(author="forecaster", invocation_id="e-1", content=content)
                 await service.append_event(session, said)
-            await service.append_event(session, event("Rain.", "forecaster"))
+            rain = event("Rain.", "forecaster")
+            assert rain.content is not None
+            assert rain.content.parts is not None
+            rain.content.parts.append(types.Part(text="It is Oslo.", thought=True))
+            await service.append_event(session, rain)
             await service.append_event(session, Event(author="forecaster"))
 
     asyncio.run(talk())

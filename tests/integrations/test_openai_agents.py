@@ -24,6 +24,7 @@ from agents import (  # noqa: E402 - after the check
     Runner,
     SQLiteSession,
     function_tool,
+    set_tracing_disabled,
 )
 from agents.extensions.memory.encrypt_session import EncryptedSession  # noqa: E402 - after the check
 from agents.memory import Session  # noqa: E402 - after the check
@@ -39,7 +40,11 @@ from praison_persist import (  # noqa: E402 - after the check
     PraisonAIDB,
     create_conversation_store,
 )
-from praison_persist.errors import InvalidDataError, UnsupportedError  # noqa: E402 - after the check
+from praison_persist.errors import (  # noqa: E402 - after the check
+    InvalidDataError,
+    UnavailableError,
+    UnsupportedError,
+)
 from praison_persist.integrations.openai_agents import PersistSession  # noqa: E402 - after the check
 from praison_persist.models import (  # noqa: E402 - after the check
     ConversationMessage,
@@ -48,8 +53,7 @@ from praison_persist.models import (  # noqa: E402 - after the check
 from tests.integrations.places import PLACES, url_of  # noqa: E402 - after the check
 from tests.integrations.side_by_side import side_by_side  # noqa: E402 - after the check
 
-Item = dict[str, Any]
-Open = Callable[..., PersistSession]
+set_tracing_disabled(disabled=True)
 
 PROCESS = "tests.integrations.openai_process"
 BATCHES = 12  # of each process
@@ -368,21 +372,28 @@ def test_a_compaction_replaces_what_it_summed_up(url: str) -> None:
     asyncio.run(main())
 
 
-def test_a_replacement_leaves_what_others_add_while_it_runs(sqlite_url: str) -> None:
-    """Clearing would take it along."""
+def test_a_replacement_loses_nothing(sqlite_url: str) -> None:
+    """Neither what others add while it runs, nor, where it fails, what it was to replace."""
 
     class Racing(AsyncSQLiteConversationStore):
+        fails = True
+
         async def add_messages(self, session_id: str, messages: Any) -> Any:
             if messages[0].metadata["openai_agents"] == SUMMARY:
-                await super().add_messages(
-                    session_id, [ConversationMessage(content="late", role="user")]
-                )
+                if self.fails:
+                    raise UnavailableError("away")
+                late = ConversationMessage(content="late", role="user")
+                await super().add_messages(session_id, [late])
             return await super().add_messages(session_id, messages)
 
     async def main() -> None:
         async with Racing(sqlite_url) as store:
             session = PersistSession("s", store)
             await session.add_items([user("a"), user("b")])
+            with pytest.raises(UnavailableError):
+                await session._atomic_replace_items([SUMMARY])
+            assert await session.get_items() == [user("a"), user("b")]
+            store.fails = False
             assert await session._atomic_replace_items([SUMMARY])
             assert await session.get_items() == [user("late"), SUMMARY]
 

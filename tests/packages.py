@@ -18,12 +18,20 @@ INTEGRATIONS = "PRAISON_REQUIRE_INTEGRATIONS"
 def needs(*modules: str, extra: str, required_by: str = KNOWLEDGE) -> None:
     """Skip the test module that calls this, if one of the modules is not installed."""
     for module in modules:
-        if find_spec(module.partition(".")[0]) is not None:
+        if _is_installed(module):
             continue
         reason = f"{module} is not installed: pip install 'praison-persist[{extra}]'"
         if os.environ.get(required_by):
             pytest.fail(f"{reason} ({required_by} is set)", pytrace=False)
         pytest.skip(reason, allow_module_level=True)
+
+
+def _is_installed(module: str) -> bool:
+    """Whether it can be found. Of a namespace as `google` others may have installed a part."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # what it is in
+        return False
 
 
 def not_installed(error: ModuleNotFoundError) -> NoReturn:

@@ -5,7 +5,8 @@ than all in the chunk before. The newest chunk is in the head, under a fixed key
 and a greater text comes, it is moved under a key of its own in steps that any writer can take up:
 the head is marked as full, from when on its texts do not change; they are copied; the head is
 given to the next chunk. Each step is one conditional write, so that writers need no lock and one
-that dies leaves nothing half-done.
+that dies leaves nothing half-done. A text that comes late is added where it belongs, which makes
+that chunk longer: texts are expected nearly in order.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Reading:
 
     Attributes:
         chunks: keys of chunks that were not read, newest last.
+        ahead: how many of them are read at once next.
     """
 
     chunks: list[str] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -392,6 +393,20 @@ def test_what_cannot_be_right_is_refused() -> None:
         saver.put_writes(config("t"), [("x", 1)], "task")
     with pytest.raises(InvalidDataError, match="limit"):
         list(saver.list(None, limit=-1))
+
+
+def test_the_driver_of_one_colour_serves_both(
+    postgres_for_graphs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of PostgreSQL's drivers, asyncpg alone is installed."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with PraisonSaver(postgres_for_graphs, key_prefix="asyncpg") as saver:
+        ids = chain(saver, "t", 2)
+
+        async def latest() -> Any:
+            return await saver.aget_tuple(config("t"))
+
+        assert asyncio.run(latest()).checkpoint["id"] == ids[-1]
 
 
 def test_a_store_without_compare_and_set_is_refused() -> None:

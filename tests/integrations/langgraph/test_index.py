@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
 
-from praison_persist._flow import run
+from praison_persist._flow import Flow, run
 from praison_persist.state.memory import MemoryStateStore
 from praison_persist.testing.contract import race
 from tests.packages import INTEGRATIONS, needs
@@ -58,6 +58,50 @@ def test_texts_that_are_added_and_removed_at_once_are_all_right(skew: int) -> No
         assert len(chunks) > 1
         ranges = sorted((chunk[0], chunk[-1]) for chunk in chunks if chunk)
         assert all(before[1] < after[0] for before, after in pairwise(ranges))
+
+
+def interrupted(flow: Flow[None], steps: int, other: Flow[None]) -> bool:
+    """Run a flow, and another in whole after some steps of it. Return whether it came to that."""
+    made = None
+    for step in range(1000):
+        if step == steps:
+            run(other)
+        try:
+            made = flow.send(made)
+        except StopIteration:
+            return step >= steps
+    raise AssertionError("The flow does not end")
+
+
+_ADDED = "0064"
+_OTHERS: list[tuple[str, Callable[[Index], Flow[None]]]] = [
+    ("0065", lambda index: index.add("0065")),
+    ("0063a", lambda index: index.add("0063a")),
+    ("0031a", lambda index: index.add("0031a")),
+    ("", lambda index: index.remove({"0000", "0040", "0063", _ADDED})),
+]
+
+
+@pytest.mark.parametrize(("new", "other"), _OTHERS, ids=["behind", "before", "among", "removal"])
+def test_a_writer_may_come_at_any_step_of_the_move_of_a_chunk(
+    new: str, other: Callable[[Index], Flow[None]]
+) -> None:
+    """What came between the copying of a chunk and the next head would be lost."""
+    for steps in range(100):
+        with MemoryStateStore() as state:
+            texts = [f"{number:04}" for number in range(64)]
+            for text in texts:
+                run(index(state).add(text))
+            met = interrupted(index(state).add(_ADDED), steps, other(index(state)))
+            found = set(run(index(state).all()))
+            if not met:
+                assert steps > 5
+                return
+            kept = {*texts, _ADDED, new} if new else set(texts) - {"0000", "0040", "0063"}
+            assert found - {"" if new else _ADDED} == kept, steps
+            run(index(state).add("0066"))
+            expected = sorted({*found, "0066"}, reverse=True)
+            assert run(index(state).all()) == expected
 
 
 def test_an_index_whose_texts_were_all_removed_begins_again() -> None:

@@ -23,14 +23,14 @@ DATABASE = "sqlite:///langgraph.db"
 THREAD: Any = {"configurable": {"thread_id": "order-7"}}
 
 
-class State(TypedDict, total=False):
+class State(TypedDict):
     """What the graph knows of an order."""
 
     order: str
     approved: bool
 
 
-def ask(state: State) -> State:
+def ask(state: State) -> dict[str, bool]:
     """Stop until somebody answers."""
     return {"approved": bool(interrupt(f"Send {state['order']}?"))}
 

@@ -1,0 +1,1 @@
+"""LangGraph on the stores of this package, with the real LangGraph."""

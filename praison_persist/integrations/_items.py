@@ -11,30 +11,31 @@ from praison_persist.errors import InvalidDataError
 
 __all__ = ["checked_item", "id_or_none", "tool_call"]
 
+_REMEDY = "Replace what in it is no JSON value: objects, tuples, NaN and infinity"
 
-def checked_item(item: dict[str, Any], again: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Refuse a message's JSON that would not come back as it is.
+
+def checked_item(
+    item: dict[str, Any], expected: Any, again: Callable[[dict[str, Any]], Any]
+) -> None:
+    """Refuse a message whose JSON would not come back as it is.
 
     Args:
         item: the JSON form.
-        again: makes the message of it, and returns that one's JSON form.
+        expected: what the message is made of.
+        again: reads a message from the JSON form, and returns what that one is made of.
 
     Raises:
         InvalidDataError: a part is no JSON, or the framework reads something else from it.
     """
     check_json(item, "message")
     try:
-        same = again(item) == item
+        same = again(item) == expected
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise InvalidDataError(
-            f"The message cannot be read back from its JSON: {type(error).__name__}. Replace what "
-            "in it is an object by JSON values"
+            f"The message cannot be read back from its JSON: {type(error).__name__}. {_REMEDY}"
         ) from error
     if not same:
-        raise InvalidDataError(
-            "The message's JSON is read back as another message; replace what in it is an object "
-            "by JSON values"
-        )
+        raise InvalidDataError(f"The message's JSON is read back as another message. {_REMEDY}")
 
 
 def id_or_none(value: object) -> str | None:

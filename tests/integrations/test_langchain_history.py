@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,10 +50,10 @@ from praison_persist.integrations.langchain import (  # noqa: E402 - as above
 )
 from praison_persist.models import ConversationMessage, ConversationSession  # noqa: E402 - as above
 from praison_persist.sql.stores import SQLConversationStore  # noqa: E402 - as above
-from tests.programs import environment  # noqa: E402 - as above
 from tests.servers import empty  # noqa: E402 - as above
 
 from .places import PLACES, url_of  # noqa: E402 - as above
+from .two_processes import in_two_processes  # noqa: E402 - as above
 
 CALL = {"name": "add", "args": {"a": 1, "b": [2.5, None]}, "id": "call-1", "type": "tool_call"}
 IMAGE = {"url": "data:image/png;base64,AA=="}
@@ -306,38 +304,14 @@ def test_threads_write_to_one_session(histories: PersistChatHistories) -> None:
     assert [each[1:] for each in kept[0::2]] == [each[1:] for each in kept[1::2]]
 
 
-_WRITE = """
-import sys
-from langchain_core.messages import AIMessage, HumanMessage
-from praison_persist.integrations.langchain import PersistChatMessageHistory
-
-url, name = sys.argv[1:]
-with PersistChatMessageHistory("s", url) as history:
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for number in range(10):
-        history.add_messages([HumanMessage(f"{name}{number}"), AIMessage(f"to {name}{number}")])
-"""
+def _write(url: str, name: str) -> None:
+    with PersistChatMessageHistory("s", url) as history:
+        for number in range(10):
+            history.add_messages([HumanMessage(f"{name}{number}"), AIMessage(f"to {name}{number}")])
 
 
-def test_two_processes_write_to_one_session(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/x.db"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", _WRITE, url, name],
-            env=environment(tmp_path),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in "ab"
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.communicate("go\n")
-        assert process.returncode == 0
+def test_two_processes_write_to_one_session(url: str) -> None:
+    in_two_processes(_write, url)
     with PersistChatMessageHistory("s", url) as history:
         kept = [str(each.content) for each in history.messages]
     for name in "ab":

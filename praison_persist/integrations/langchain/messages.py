@@ -43,7 +43,7 @@ def to_row(message: BaseMessage) -> ConversationMessage:
     if not isinstance(message, BaseMessage):
         raise InvalidDataError(f"A {type(message).__name__} is no message of LangChain")
     item: dict[str, Any] = message_to_dict(message)
-    checked_item(item, lambda read: message_to_dict(messages_from_dict([read])[0]))
+    checked_item(item, item, lambda read: message_to_dict(messages_from_dict([read])[0]))
     calls = [
         tool_call(each["id"], each["name"], each["args"])
         for each in getattr(message, "tool_calls", None) or ()

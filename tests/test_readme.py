@@ -20,6 +20,7 @@ from praison_persist.sql import migrate
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.url import parse_url
 
+from .documents import blocks, check_printed
 from .programs import ROOT, environment, python
 
 README = ROOT / "README.md"
@@ -38,12 +39,6 @@ _PROGRAMS = (
 )
 WITH_PROGRAMS = [*TRIED, *(ROOT / "docs" / name for name in _PROGRAMS)]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
-
-
-def blocks(document: Path, language: str) -> list[str]:
-    """Return the code blocks of a language."""
-    text = document.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def commands(document: Path) -> list[str]:
@@ -93,9 +88,7 @@ def test_programs_print_what_their_comments_say(
     for program in programs:
         ended = python("-c", program, cwd=work, variables=variables)
         assert ended.returncode == 0, f"{program}\n{ended.stderr}"
-        printed = ended.stdout.splitlines()
-        for expected in re.findall(r"^ *print\(.*\)  # (.*)$", program, re.MULTILINE):
-            assert expected in printed, program
+        check_printed(program, ended.stdout.splitlines())
 
 
 @pytest.mark.parametrize("document", TRIED, ids=lambda document: document.name)

@@ -30,6 +30,7 @@ class TestSync(_Server, SyncConversations):
     pass
 
 
+@pytest.mark.again
 class TestAsync(_Server, AsyncConversations):
     pass
 

@@ -19,6 +19,8 @@ from .open_engines import checked_out
 class Conversations(ConversationStoreContract):
     """A conversation store on the database of the fixture `url`."""
 
+    sequences = 3  # more of them on SQLite and PostgreSQL
+
     @pytest.fixture(autouse=True)
     def nothing_checked_out(self, store: ConversationStore) -> Iterator[None]:
         yield

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 
 from praison_persist.sql import migrate
@@ -16,6 +18,22 @@ from .services.cockroach import Cockroach
 from .services.sqld import Sqld, sqld
 
 pytest.register_assert_rewrite("tests.conformance")
+_END = "-----END CERTIFICATE-----\n"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have one authority in place of all that the system trusts: the tests' servers are local.
+
+    PyMySQL reads all of them for each connection, httpx for each client, which takes each 20 ms.
+    """
+    bundle = Path(certifi.where()).read_text("ascii", "ignore")
+    folder = tempfile.TemporaryDirectory()
+    config.add_cleanup(folder.cleanup)
+    one = Path(folder.name) / "authority.pem"
+    one.write_text(bundle[: bundle.index(_END) + len(_END)], "ascii")
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    patch.setenv("SSL_CERT_FILE", str(one))
 
 
 @pytest.fixture(autouse=True)

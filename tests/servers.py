@@ -132,8 +132,14 @@ def empty(url: str) -> None:
     ours = tables()
     with _emptying(url).begin() as connection:
         there = set(sa.inspect(connection).get_table_names())
-        for table in reversed(ours.metadata.sorted_tables):
-            if table.name in there:
+        found = [table for table in ours.metadata.sorted_tables if table.name in there]
+        filled = [
+            sa.select(sa.literal(table.name)).where(sa.exists(sa.select(1).select_from(table)))
+            for table in found
+        ]
+        names = set(connection.scalars(sa.union_all(*filled))) if filled else set()
+        for table in reversed(found):
+            if table.name in names:
                 connection.execute(sa.delete(table))
 
 
@@ -292,6 +298,7 @@ def free_port(below: int = _PORTS.stop) -> int:
     and the start of a server, another's must not take the port.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    worker += int(os.environ.get("PRAISON_TEST_FIRST_WORKER", "0"))  # of a run beside others
     mine = [port for port in _PORTS[worker % _WORKERS :: _WORKERS] if port < below]
     while True:
         port = random.choice(mine)

@@ -22,6 +22,7 @@ class TestPsycopg(_CockroachDB, SyncConversations):
     pass
 
 
+@pytest.mark.again
 class TestAsyncpg(_CockroachDB, AsyncConversations):
     pass
 

@@ -39,10 +39,12 @@ class TestPyMySQL(_SameOnMySQL, SyncConversations):
     pass
 
 
+@pytest.mark.again
 class TestAiomysql(_MariaDB, AsyncConversations):
     pass
 
 
+@pytest.mark.again
 class TestAsyncmy(_Asyncmy, AsyncConversations):
     pass
 

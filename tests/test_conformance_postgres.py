@@ -24,9 +24,10 @@ class _Asyncpg(_Psycopg):
 
 
 class TestPsycopg(_Psycopg, SyncConversations):
-    pass
+    sequences = 10
 
 
+@pytest.mark.again
 class TestPsycopgAsync(_Psycopg, AsyncConversations):
     pass
 

@@ -21,6 +21,7 @@ class TestSync(_SingleStore, SyncConversations):
     pass
 
 
+@pytest.mark.again
 class TestAsync(_SingleStore, AsyncConversations):
     pass
 

@@ -28,7 +28,7 @@ class _File:
 
 
 class TestSync(_File, SyncConversations):
-    pass
+    sequences = 15
 
 
 class TestAsync(_File, AsyncConversations):
@@ -51,6 +51,7 @@ class _Memory:
         return ":memory:"
 
 
+@pytest.mark.again
 class TestSyncInMemory(_Memory, SyncConversations):
     @pytest.fixture
     def second(self, store: ConversationStore) -> Iterator[ConversationStore]:
@@ -59,6 +60,7 @@ class TestSyncInMemory(_Memory, SyncConversations):
             yield second
 
 
+@pytest.mark.again
 class TestAsyncInMemory(_Memory, AsyncConversations):
     @pytest.fixture
     def memory(self) -> Iterator[SQLConversationStore]:

@@ -31,6 +31,7 @@ class TestSync(_Server, SyncConversations):
     pass
 
 
+@pytest.mark.again
 class TestAsync(_Server, AsyncConversations):
     pass
 

@@ -34,6 +34,8 @@ class _Indexed(SearchContract):
 class TestConversations(SQLite, ConversationStoreContract):
     """Triggers that write beside an append change none of its answers."""
 
+    sequences = 5
+
     index, open_store = _Indexed.index, _Indexed.open_store
 
 

@@ -3,19 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from multiprocessing.connection import Connection
-
-import aiomysql  # noqa: F401 - all drivers, so that a process finds them imported
-import aiosqlite  # noqa: F401 - as above
-import asyncpg  # noqa: F401 - as above
-import psycopg  # noqa: F401 - as above
-import pymysql  # noqa: F401 - as above
-import sqlalchemy.dialects.mysql.aiomysql
-import sqlalchemy.dialects.postgresql.asyncpg
-import sqlalchemy.dialects.postgresql.psycopg
-import sqlalchemy.dialects.sqlite.aiosqlite
-import sqlalchemy.ext.asyncio  # noqa: F401 - as above
 
 from praison_persist.conversation.json_file import (
     AsyncJSONConversationStore,
@@ -25,20 +13,18 @@ from praison_persist.models import ConversationMessage
 from praison_persist.protocols import AsyncConversationStore, ConversationStore
 from praison_persist.sql.stores import AsyncSQLConversationStore, SQLConversationStore
 
-# Forked from a server that has imported everything: a process is there in milliseconds.
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
+from .forking import context
 
 
 class Writer:
     """A process that waits for `let_write` and appends "name/0", "name/1" … up to `count`."""
 
     def __init__(self, url: str, session_id: str, name: str, count: int, colour: str) -> None:
-        self._told, tell = _context.Pipe(duplex=False)
-        wait, self._let = _context.Pipe(duplex=False)
+        self._told, tell = context.Pipe(duplex=False)
+        wait, self._let = context.Pipe(duplex=False)
         run = _awrite if colour == "async" else _write
         arguments = (url, session_id, name, count, tell, wait)
-        self._process = _context.Process(target=run, args=arguments, daemon=True)
+        self._process = context.Process(target=run, args=arguments, daemon=True)
         self._process.start()
         tell.close()
         wait.close()

@@ -6,6 +6,7 @@ import functools
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pytest
@@ -14,7 +15,7 @@ from praison_persist.errors import InvalidDataError, UnsupportedError
 from praison_persist.models import ConversationMessage, ConversationSession
 from praison_persist.protocols import Capability, ConversationStore
 
-__all__ = ["OpenStore", "StoreContract", "message", "needs", "race", "refused", "session"]
+__all__ = ["OpenStore", "StoreContract", "message", "needs", "race", "refused", "session", "trying"]
 
 OpenStore = Callable[[], ConversationStore]
 R = TypeVar("R")
@@ -73,6 +74,16 @@ def refused(values: Iterable[Any], call: Callable[[Any], object], says: str) -> 
             found = None
         assert found is not None, f"{value!r} was not refused"
         assert re.search(says, found)
+
+
+@contextmanager
+def trying(value: object) -> Iterator[None]:
+    """Name the value with which a test failed that tries several."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"This was tried: {value!r}")
+        raise
 
 
 def session(session_id: str = "s", **fields: Any) -> ConversationSession:

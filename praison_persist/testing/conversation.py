@@ -14,6 +14,8 @@ the beginning of a test. Where a second store of the same data cannot be opened 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from praison_persist.protocols import ConversationStore
 from praison_persist.testing.dumps import DumpContract
 from praison_persist.testing.machine import agrees_with_reference
@@ -38,10 +40,16 @@ class ConversationStoreContract(
     RaceContract,
     CloseContract,
 ):
-    """What every conversation store does; see the module for how to join."""
+    """What every conversation store does; see the module for how to join.
+
+    Attributes:
+        sequences: how many sequences of calls are compared with the reference.
+    """
+
+    sequences: ClassVar[int] = 10
 
     def test_any_sequence_of_calls_agrees_with_the_reference(
         self, store: ConversationStore
     ) -> None:
         """Each method keeps its promise alone, and two of them in a row do not."""
-        agrees_with_reference(lambda: store)
+        agrees_with_reference(lambda: store, examples=self.sequences)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from praison_persist.errors import InvalidDataError
 from praison_persist.sessions.base import SessionStore
+from praison_persist.testing.contract import trying
 from praison_persist.testing.session_contract import SessionContract, said, say
 
 __all__ = ["DetailContract", "IdContract", "RuntimeStateContract", "TitleContract"]
@@ -32,22 +34,25 @@ class IdContract(SessionContract):
             assert store.delete_session(session_id)
             assert len(second.list_sessions()) == len(IDS) - number - 1
 
-    @pytest.mark.parametrize("bad", ["", "a\x00b", "\ud800", "x" * 256, None, 7, b"s"])
-    def test_what_is_no_id_is_refused(self, store: SessionStore, bad: Any) -> None:
-        for call in (
-            lambda: store.add_message(bad, "user", "x"),
-            lambda: store.get_chat_history(bad),
-            lambda: store.get_session(bad),
-            lambda: store.session_exists(bad),
-            lambda: store.delete_session(bad),
-            lambda: store.set_agent_info(bad, "a"),
-            lambda: store.fork_session(bad),
-            lambda: store.create_snapshot(bad),
-            lambda: store.export_session(bad),
-        ):
-            with pytest.raises(InvalidDataError):
-                call()
-        assert store.list_sessions() == []
+    def test_what_is_no_id_is_refused(self, store: SessionStore) -> None:
+        wrong: list[Any] = ["", "a\x00b", "\ud800", "x" * 256, None, 7, b"s"]
+        uses: list[Callable[[Any], object]] = [
+            lambda bad: store.add_message(bad, "user", "x"),
+            store.get_chat_history,
+            store.get_session,
+            store.session_exists,
+            store.delete_session,
+            lambda bad: store.set_agent_info(bad, "a"),
+            store.fork_session,
+            store.create_snapshot,
+            store.export_session,
+        ]
+        for bad in wrong:
+            with trying(bad):
+                for use in uses:
+                    with pytest.raises(InvalidDataError):
+                        use(bad)
+                assert store.list_sessions() == []
 
 
 class DetailContract(SessionContract):

@@ -15,6 +15,8 @@ the beginning of a test. Where a second store of the same data cannot be opened 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from praison_persist.protocols import StateStore
 from praison_persist.testing.state_contract import Advance, Clock
 from praison_persist.testing.state_expiry import ExpiryContract
@@ -39,10 +41,16 @@ class StateStoreContract(
     StateRaceContract,
     StateCloseContract,
 ):
-    """What every state store does; see the module for how to join."""
+    """What every state store does; see the module for how to join.
+
+    Attributes:
+        sequences: how many sequences of calls are compared with the reference.
+    """
+
+    sequences: ClassVar[int] = 6
 
     def test_any_sequence_of_calls_agrees_with_the_reference(
         self, store: StateStore, advance: Advance
     ) -> None:
         """Each method keeps its promise alone, and two of them in a row do not."""
-        state_agrees_with_reference(store, advance)
+        state_agrees_with_reference(store, advance, examples=self.sequences)

@@ -15,12 +15,17 @@ from .dialects import RawPostgres, RawSQLite
 
 
 class TestSQLite(ConversationStoreContract):
+    sequences = 4
+
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
         return lambda: RawSQLite(str(tmp_path / "raw.db"))
 
 
+@pytest.mark.again
 class TestPostgres(ConversationStoreContract):
+    sequences = 3
+
     @pytest.fixture
     def url(self, postgres_database: str) -> Iterator[str]:
         url = postgres_database.replace("postgresql+psycopg://", "postgresql://")

@@ -28,7 +28,10 @@ class TestSync(ConversationStoreContract):
         return lambda: JSONConversationStore(tmp_path / "new" / "folder")
 
 
+@pytest.mark.again
 class TestAsync(ConversationStoreContract):
+    sequences = 3
+
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
         def open_store() -> ConversationStore:
@@ -56,6 +59,8 @@ for _name in ConversationDriver.__abstractmethods__ - {"close"}:
 
 class TestStoresInTurns(ConversationStoreContract):
     """Each call is another store's than the one before, so that what one remembers is outdated."""
+
+    sequences = 4
 
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:

@@ -52,6 +52,7 @@ class TestEngine(ConversationStoreContract):
         return sync_store(f"surrealkv://{tmp_path}/data")
 
 
+@pytest.mark.again
 class TestEngineAsync(ConversationStoreContract):
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> OpenStore:
@@ -64,18 +65,21 @@ class TestWebSocket(OnServer, ConversationStoreContract):
         return sync_store(f"ws://{server.host}/rpc", **LOGIN)
 
 
+@pytest.mark.again
 class TestWebSocketAsync(OnServer, ConversationStoreContract):
     @pytest.fixture
     def open_store(self, server: SurrealDB) -> OpenStore:
         return async_store(f"ws://{server.host}/rpc", **LOGIN)
 
 
+@pytest.mark.again
 class TestHTTP(OnServer, ConversationStoreContract):
     @pytest.fixture
     def open_store(self, server: SurrealDB) -> OpenStore:
         return sync_store(f"http://{server.host}", **LOGIN)
 
 
+@pytest.mark.again
 class TestHTTPAsync(OnServer, ConversationStoreContract):
     @pytest.fixture
     def open_store(self, server: SurrealDB) -> OpenStore:

@@ -6,12 +6,8 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
-PLACES = ["sqlite", "postgresql", "mariadb", "json"]
-=======
 SQL = ["sqlite", "postgresql", "mariadb"]
 PLACES = [*SQL, "json"]
->>>>>>> langchain
 
 
 def url_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:

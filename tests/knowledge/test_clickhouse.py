@@ -50,6 +50,7 @@ class TestClickHouse(_Emptied, KnowledgeStoreContract):
         return open_knowledge
 
 
+@pytest.mark.again
 class TestAsyncClickHouse(_Emptied, KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, place: dict[str, Any]) -> OpenKnowledge:

@@ -68,6 +68,7 @@ class TestCosmosDB(KnowledgeStoreContract):
         return open_knowledge
 
 
+@pytest.mark.again
 class TestAsyncCosmosDB(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, cosmos: Cosmos) -> OpenKnowledge:

@@ -45,6 +45,7 @@ class TestLanceDB(KnowledgeStoreContract):
         return open_knowledge
 
 
+@pytest.mark.again
 class TestAsyncLanceDB(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, tmp_path: Path) -> OpenKnowledge:

@@ -63,6 +63,7 @@ class TestMilvus(KnowledgeStoreContract):
         return open_knowledge
 
 
+@pytest.mark.again
 class TestAsyncMilvus(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, file: str) -> OpenKnowledge:

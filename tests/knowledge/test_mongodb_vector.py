@@ -66,6 +66,7 @@ class TestMongoDB(KnowledgeStoreContract):
         return lambda embedder=None: MongoDBVectorKnowledgeStore(url, database, embedder=embedder)
 
 
+@pytest.mark.again
 class TestAsyncMongoDB(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, atlas: VectorSearch, database: str) -> OpenKnowledge:

@@ -53,6 +53,7 @@ class TestPGVector(_Emptied, KnowledgeStoreContract):
         return open_knowledge
 
 
+@pytest.mark.again
 class TestAsyncPGVector(_Emptied, KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, url: str) -> OpenKnowledge:
@@ -90,6 +91,7 @@ class TestSQL(_SQL, KnowledgeStoreContract):
         return open_knowledge
 
 
+@pytest.mark.again
 class TestAsyncSQL(_SQL, KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, url: str) -> OpenKnowledge:

@@ -62,6 +62,7 @@ class TestPinecone(KnowledgeStoreContract):
         return open_knowledge
 
 
+@pytest.mark.again
 class TestAsyncPinecone(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, pinecone: Pinecone) -> OpenKnowledge:

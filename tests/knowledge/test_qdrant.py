@@ -65,6 +65,7 @@ class TestLocal(KnowledgeStoreContract):
         return lambda embedder=None: QdrantKnowledgeStore(path=tmp_path / "q", embedder=embedder)
 
 
+@pytest.mark.again
 class TestLocalAsync(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, tmp_path: Path) -> OpenKnowledge:
@@ -81,6 +82,7 @@ class TestRest(KnowledgeStoreContract):
         return lambda embedder=None: QdrantKnowledgeStore(qdrant.url, embedder=embedder)
 
 
+@pytest.mark.again
 class TestRestAsync(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, qdrant: Qdrant) -> OpenKnowledge:

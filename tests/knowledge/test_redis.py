@@ -67,16 +67,19 @@ class TestRedis(_Contract):
     pass
 
 
+@pytest.mark.again
 class TestAsyncRedisProtocol2(_Contract):
     store_class = AsyncRedisKnowledgeStore
     protocol = 2
 
 
+@pytest.mark.again
 class TestValkeyProtocol2(_Contract):
     store_class = ValkeyKnowledgeStore
     protocol = 2
 
 
+@pytest.mark.again
 class TestAsyncValkey(_Contract):
     store_class = AsyncValkeyKnowledgeStore
 

@@ -72,6 +72,7 @@ class TestSQLite(_SQLite, _Sync):
     pass
 
 
+@pytest.mark.again
 class TestSQLiteAsync(_SQLite, _Async):
     pass
 
@@ -88,6 +89,7 @@ class TestMariaDB(_MariaDB, _Sync):
     pass
 
 
+@pytest.mark.again
 class TestMariaDBAsync(_MariaDB, _Async):
     pass
 

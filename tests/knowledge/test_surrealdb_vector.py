@@ -77,6 +77,7 @@ class TestEngine(KnowledgeStoreContract):
         return _sync(f"surrealkv://{tmp_path}/data")
 
 
+@pytest.mark.again
 class TestEngineAsync(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, tmp_path: Path) -> OpenKnowledge:
@@ -89,18 +90,21 @@ class TestWebSocket(KnowledgeStoreContract):
         return _sync(f"ws://{server.host}/rpc", **_LOGIN)
 
 
+@pytest.mark.again
 class TestWebSocketAsync(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, server: SurrealDB) -> OpenKnowledge:
         return _async(f"ws://{server.host}/rpc", **_LOGIN)
 
 
+@pytest.mark.again
 class TestHTTP(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, server: SurrealDB) -> OpenKnowledge:
         return _sync(f"http://{server.host}", **_LOGIN)
 
 
+@pytest.mark.again
 class TestHTTPAsync(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, server: SurrealDB) -> OpenKnowledge:

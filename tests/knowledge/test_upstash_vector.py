@@ -61,6 +61,7 @@ class TestUpstashVector(KnowledgeStoreContract):
         return open_knowledge
 
 
+@pytest.mark.again
 class TestAsyncUpstashVector(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, index: UpstashVector) -> OpenKnowledge:

@@ -56,6 +56,7 @@ class TestWeaviate(KnowledgeStoreContract):
         return open_knowledge
 
 
+@pytest.mark.again
 class TestAsyncWeaviate(KnowledgeStoreContract):
     @pytest.fixture
     def open_knowledge(self, weaviate: Weaviate) -> OpenKnowledge:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from praison_persist.sql import migrate
 from praison_persist.sql.database import Database
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.url import parse_url
+from tests.forking import context
 
 from .assets import expected_messages, load, stored_messages
 from .databases import MARIADB, POSTGRESQL, SQLITE, Scratch
@@ -19,7 +19,7 @@ from .databases import MARIADB, POSTGRESQL, SQLITE, Scratch
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
 
-PROCESSES, ROUNDS = 4, 6
+PROCESSES, ROUNDS = 4, 3
 OLD = {
     SQLITE: "sqlite-4.7.19.db",
     POSTGRESQL: "postgres-4.7.19.sql",
@@ -50,7 +50,6 @@ def run_rounds(url: str, work: str, prefixes: list[str], barrier: Barrier, error
 
 
 def run_processes(url: str, work: str, prefixes: list[str]) -> list[str]:
-    context = multiprocessing.get_context("spawn")
     barrier, errors = context.Barrier(PROCESSES), context.Queue()
     arguments = (url, work, prefixes, barrier, errors)
     processes = [context.Process(target=run_rounds, args=arguments) for _ in range(PROCESSES)]

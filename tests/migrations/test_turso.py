@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from praison_persist.errors import SchemaError
 from praison_persist.sql import migrate
 from praison_persist.sql.stores import SQLConversationStore
+from tests.forking import context
 from tests.services.sqld import sqld
 
 from . import releases
@@ -48,7 +48,6 @@ def test_a_later_revision_is_reached_and_left(server: Scratch) -> None:
 
 
 def test_processes_that_come_first_at_once_all_succeed(server: Scratch) -> None:
-    context = multiprocessing.get_context("spawn")
     with context.Pool(2) as pool:
         prefixes = [f"p{number}_" for number in range(3)] * 2
         pool.starmap(_upgrade, [(server.url, prefix) for prefix in prefixes], 1)

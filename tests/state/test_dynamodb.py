@@ -25,8 +25,8 @@ from praison_persist.errors import (
 from praison_persist.protocols import AsyncStateStore, StateStore
 from praison_persist.state.dynamodb import DynamoDBStateStore
 from praison_persist.testing.contract import race
-from praison_persist.testing.state import StateStoreContract, state_agrees_with_reference
-from praison_persist.testing.state_contract import Advance, Clock, OpenState
+from praison_persist.testing.state import StateStoreContract
+from praison_persist.testing.state_contract import Clock, OpenState
 from praison_persist.testing.state_races import (
     StateCloseContract,
     StateRaceContract,
@@ -69,16 +69,11 @@ def table(moto: Moto) -> Iterator[str]:
 
 
 class TestDynamoDB(StateStoreContract):
+    sequences = 3  # moto takes milliseconds for each call
+
     @pytest.fixture
     def open_state(self, moto: Moto, table: str, clock: Clock) -> OpenState:
         return lambda: _open(moto, table, clock=clock)
-
-    def test_any_sequence_of_calls_agrees_with_the_reference(
-        self, store: StateStore, advance: Advance
-    ) -> None:
-        """Each method keeps its promise alone, and two of them in a row do not."""
-        # moto takes milliseconds for each call.
-        state_agrees_with_reference(store, advance, examples=3)
 
 
 class TestAsyncDynamoDB(VersionContract, StateRaceContract, StateCloseContract):

@@ -46,6 +46,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 class _Cluster(StateStoreContract):
+    sequences = 3
+
     @pytest.fixture
     def client(self, cluster: Cluster) -> Iterator[RedisCluster]:
         node: Any = ClusterNode
@@ -65,6 +67,7 @@ class TestCluster(_Cluster):
         return lambda: _sync(cluster.url)
 
 
+@pytest.mark.again
 class TestAsyncCluster(_Cluster):
     @pytest.fixture
     def open_state(self, cluster: Cluster, client: RedisCluster) -> OpenState:

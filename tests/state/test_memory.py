@@ -46,7 +46,10 @@ class TestFile(StateStoreContract):
         return lambda: MemoryStateStore(tmp_path / "state.json", clock=clock)
 
 
+@pytest.mark.again
 class TestFileOffloaded(StateStoreContract):
+    sequences = 3
+
     @pytest.fixture
     def open_state(self, tmp_path: Path, clock: Clock) -> OpenState:
         def open_state() -> StateStore:

@@ -115,6 +115,7 @@ class TestMongoDB(StateStoreContract):
         return lambda: self.make(url, database, prefix=prefix, clock=clock)
 
 
+@pytest.mark.again
 class TestAsyncMongoDB(TestMongoDB):
     make = staticmethod(_async)
 

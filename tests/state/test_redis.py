@@ -63,10 +63,12 @@ class TestAsyncRedis(_Async):
     pass
 
 
+@pytest.mark.again
 class TestAsyncRedisProtocol2(_Async):
     protocol = 2
 
 
+@pytest.mark.again
 class TestValkey(_Redis):
     @pytest.fixture
     def open_state(self, place: tuple[str, str]) -> OpenState:
@@ -74,6 +76,7 @@ class TestValkey(_Redis):
         return lambda: ValkeyStateStore(url.replace("redis://", "valkey://"), prefix=prefix)
 
 
+@pytest.mark.again
 class TestAsyncValkey(_Redis):
     @pytest.fixture
     def open_state(self, place: tuple[str, str]) -> OpenState:

@@ -42,6 +42,7 @@ class TestUpstash(_Contract):
         return lambda: UpstashStateStore(upstash.url, TOKEN, prefix)
 
 
+@pytest.mark.again
 class TestAsyncUpstash(_Contract):
     @pytest.fixture
     def open_state(self, place: tuple[Upstash, str]) -> OpenState:

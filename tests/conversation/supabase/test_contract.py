@@ -16,12 +16,17 @@ from tests.services.supabase import KEY, Supabase
 
 
 class TestSupabase(ConversationStoreContract):
+    sequences = 4  # each call is requests over HTTP
+
     @pytest.fixture
     def open_store(self, supabase: Supabase) -> OpenStore:
         return lambda: SupabaseConversationStore(supabase.url, KEY)
 
 
+@pytest.mark.again
 class TestAsyncSupabase(ConversationStoreContract):
+    sequences = 2
+
     @pytest.fixture
     def open_store(self, supabase: Supabase) -> OpenStore:
         def open_store() -> ConversationStore:

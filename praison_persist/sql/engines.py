@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -17,12 +18,16 @@ from sqlalchemy import event, exc
 
 from praison_persist import _json
 from praison_persist._adapt import is_background
+from praison_persist.sql.appends import Appender
 from praison_persist.sql.connecting import as_configuration, watch_connects
-from praison_persist.sql.dialects import BUSY_TIMEOUT_S, SQLITE, Driver
+from praison_persist.sql.dialects import BUSY_TIMEOUT_S, SQLITE, Appending, Driver
 from praison_persist.sql.embedded_replica import EmbeddedReplica
+from praison_persist.sql.group_commit_loop import LoopCommit
+from praison_persist.sql.group_commit_threads import GroupCommit
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.pool import FairPool
 from praison_persist.sql.recognition import check_server
+from praison_persist.sql.schema import tables
 from praison_persist.sql.url import Target, parse_url
 
 __all__ = ["READ_ONLY", "AsyncEngines", "Engines", "engine_arguments", "set_up"]
@@ -34,16 +39,35 @@ E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
+class AppendingEngine(Generic[E]):
+    """Where messages are appended, and what gathers those of many callers."""
+
+    engine: E
+    appender: Appender
+    commits: GroupCommit | LoopCommit
+
+
+@dataclass(frozen=True, slots=True)
 class Pair(Generic[E]):
     """Where writes and where reads go; the same pool unless the dialect has a single writer.
 
     Attributes:
+        appending: where messages are appended; None: like all else that is written.
         embedded: keeps the file that is read.
     """
 
     writer: E
     reader: E
+    appending: AppendingEngine[E] | None = None
     embedded: EmbeddedReplica | None = None
+
+    @property
+    def engines(self) -> list[E]:
+        """All of them, each once."""
+        found = [self.writer, self.reader]
+        if self.appending is not None:
+            found.append(self.appending.engine)
+        return list(dict.fromkeys(found))
 
 
 def engine_arguments(target: Target, driver: Driver, options: SQLOptions) -> dict[str, Any]:
@@ -60,18 +84,36 @@ def engine_arguments(target: Target, driver: Driver, options: SQLOptions) -> dic
     }
 
 
-def _pool(target: Target, options: SQLOptions, *, writer: bool) -> dict[str, Any]:
+def _pool(
+    target: Target, options: SQLOptions, *, writer: bool, appending: Appending | None
+) -> dict[str, Any]:
+    if appending is not None:
+        return {"pool_size": appending.lanes, "max_overflow": 0, "isolation_level": "AUTOCOMMIT"}
     if target.memory or (writer and target.dialect.single_writer):
         return {"pool_size": 1, "max_overflow": 0}
     return {"pool_size": options.pool_size, "max_overflow": options.max_overflow}
 
 
-def _pair(target: Target, make: Callable[[bool], Any]) -> Pair[Any]:
-    writer = make(True)
-    if target.dialect.single_writer and not target.memory:
-        return Pair(writer, make(False))
-    options = target.dialect.read_options
-    return Pair(writer, writer.execution_options(**options) if options else writer)
+def _pair(
+    target: Target,
+    options: SQLOptions,
+    make: Callable[..., Any],
+    commits: Callable[[int], GroupCommit | LoopCommit],
+) -> Pair[Any]:
+    dialect, writer = target.dialect, make(writer=True)
+    appending = dialect.appending
+    appends = None
+    if appending is not None:
+        engine = make(writer=True, appending=appending) if appending.autocommit else writer
+        module, _, name = appending.appender.partition(":")
+        appender = getattr(import_module(module), name)(
+            tables(options.table_prefix, options.schema), engine.dialect, options.touch_interval
+        )
+        appends = AppendingEngine(engine, appender, commits(appending.lanes))
+    if dialect.single_writer and not target.memory:
+        return Pair(writer, make(writer=False), appends)
+    reading = dialect.read_options
+    return Pair(writer, writer.execution_options(**reading) if reading else writer, appends)
 
 
 def set_up(engine: sa.Engine, target: Target, synchronous: str) -> None:
@@ -102,6 +144,20 @@ def set_up(engine: sa.Engine, target: Target, synchronous: str) -> None:
     def _begin(connection: sa.Connection) -> None:
         reading = connection.get_execution_options().get(READ_ONLY, False)
         connection.exec_driver_sql(dialect.begin_read if reading else dialect.begin_write)
+
+
+def _settle(engine: sa.Engine, target: Target, appending: Appending) -> None:
+    """Settle each connection that appends."""
+    if not appending.settings or target.is_pooled:
+        return
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(appending.settings)
+        finally:
+            cursor.close()
 
 
 def _switch_to_wal(cursor: Any) -> None:
@@ -177,25 +233,27 @@ class Engines:
 
     def _make_pair(self) -> Pair[sa.Engine]:
         if self._target.replica is None:
-            return _pair(self._target, self._make)
+            return _pair(self._target, self._options, self._make, GroupCommit)
         arguments = self._target.connect_args(self._driver)
         embedded = EmbeddedReplica(
             self._target.replica,
             self._target.web_url(encrypted=arguments.get("tls", True)),
             arguments.get("auth_token"),
         )
-        return Pair(self._make(writer=True), _reader_of(embedded, self._options), embedded)
+        return Pair(self._make(writer=True), _reader_of(embedded, self._options), None, embedded)
 
-    def _make(self, writer: bool) -> sa.Engine:
+    def _make(self, *, writer: bool, appending: Appending | None = None) -> sa.Engine:
         with as_configuration(self._target, exc.ArgumentError, ValueError):
             engine = sa.create_engine(
                 **engine_arguments(self._target, self._driver, self._options),
-                **_pool(self._target, self._options, writer=writer),
+                **_pool(self._target, self._options, writer=writer, appending=appending),
                 poolclass=FairPool,
             )
         watch_connects(engine, self._target, self._driver)
         check_server(engine, self._target, self._driver)
         set_up(engine, self._target, self._options.synchronous)
+        if appending is not None:
+            _settle(engine, self._target, appending)
         return engine
 
     def close(self) -> None:
@@ -206,8 +264,10 @@ class Engines:
             self._pair = None
         unused = _sync_cache.release(self._key)
         if unused is not None:
-            unused.writer.dispose()
-            unused.reader.dispose()
+            if unused.appending is not None and isinstance(unused.appending.commits, GroupCommit):
+                unused.appending.commits.close()
+            for engine in unused.engines:
+                engine.dispose()
             if unused.embedded is not None:
                 unused.embedded.close()
 
@@ -219,7 +279,7 @@ def _reader_of(embedded: EmbeddedReplica, options: SQLOptions) -> sa.Engine:
     file = f"file:{quote(str(embedded.path))}"
     arguments["url"] = arguments["url"].set(database=file, query={"mode": "ro", "uri": "true"})
     engine = sa.create_engine(
-        **arguments, **_pool(target, options, writer=False), poolclass=FairPool
+        **arguments, **_pool(target, options, writer=False, appending=None), poolclass=FairPool
     )
     set_up(engine, target, options.synchronous)
     return engine
@@ -246,25 +306,27 @@ class AsyncEngines:
 
     def make(self) -> Pair[Any]:
         """Create the engines, for the running loop."""
-        return _pair(self._target, self._make)
+        return _pair(self._target, self._options, self._make, LoopCommit)
 
     @property
     def key(self) -> object:
         """What stores must have in common to share engines."""
         return self._key
 
-    def _make(self, writer: bool) -> Any:
+    def _make(self, *, writer: bool, appending: Appending | None = None) -> Any:
         # Imported here: it needs greenlet, which sync-only installations of SQLAlchemy 2.1 lack.
         from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see above
 
         with as_configuration(self._target, exc.ArgumentError, ValueError):
             engine = create_async_engine(
                 **engine_arguments(self._target, self._driver, self._options),
-                **_pool(self._target, self._options, writer=writer),
+                **_pool(self._target, self._options, writer=writer, appending=appending),
             )
         watch_connects(engine.sync_engine, self._target, self._driver)
         check_server(engine.sync_engine, self._target, self._driver)
         set_up(engine.sync_engine, self._target, self._options.synchronous)
+        if appending is not None:
+            _settle(engine.sync_engine, self._target, appending)
         return engine
 
     async def close(self) -> None:
@@ -336,9 +398,8 @@ class _LoopEngines:
 
 
 async def _dispose(pair: Pair[Any]) -> None:
-    await pair.writer.dispose()
-    if pair.reader is not pair.writer:
-        await pair.reader.dispose()
+    for engine in pair.engines:
+        await engine.dispose()
 
 
 _loops: dict[asyncio.AbstractEventLoop, _LoopEngines] = {}
@@ -363,7 +424,9 @@ def _after_fork() -> None:
     _abandoned.append(dict(_loops))
     _loops.clear()
     for pair, _users in _sync_cache.entries.values():
-        for engine in {pair.writer, pair.reader}:
+        if pair.appending is not None and isinstance(pair.appending.commits, GroupCommit):
+            pair.appending.commits.forget()
+        for engine in pair.engines:
             _abandoned.append(engine.pool)
             engine.dispose(close=False)
 

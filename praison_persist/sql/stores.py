@@ -32,7 +32,8 @@ from praison_persist.protocols import (
 from praison_persist.sql import conversation as ops
 from praison_persist.sql import dump as dump_ops
 from praison_persist.sql import runs as run_ops
-from praison_persist.sql.database import AsyncDatabase, Database, OffloadedDatabase, open_async
+from praison_persist.sql.database import AsyncDatabase, Database
+from praison_persist.sql.offloaded import OffloadedDatabase, open_async
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.search import MessageSearch, search_messages
 from praison_persist.sql.search_index import (
@@ -150,7 +151,7 @@ class SQLConversationStore(ConversationStore):
         self, session_id: str, messages: Sequence[ConversationMessage]
     ) -> list[ConversationMessage]:
         """See `ConversationStore.add_messages`."""
-        return self._db.run(ops.add_messages, session_id, messages, self._clock())
+        return self._db.add_messages(session_id, messages, self._clock())
 
     def get_messages(
         self,
@@ -342,7 +343,7 @@ class AsyncSQLConversationStore(AsyncConversationStore):
         self, session_id: str, messages: Sequence[ConversationMessage]
     ) -> list[ConversationMessage]:
         """See `ConversationStore.add_messages`."""
-        return await self._db.run(ops.add_messages, session_id, messages, self._clock())
+        return await self._db.add_messages(session_id, messages, self._clock())
 
     async def get_messages(
         self,

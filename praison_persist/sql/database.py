@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from praison_persist._flow import arun, finish, run
 from praison_persist.errors import PersistError, UnavailableError
 from praison_persist.models import ConversationMessage
 from praison_persist.sql import migrate
+from praison_persist.sql.alone import ALONE, NeedsSnapshot, is_alone
 from praison_persist.sql.appends import Append, result
 from praison_persist.sql.conversation import add_messages
 from praison_persist.sql.dialects import Driver
@@ -162,6 +164,9 @@ class Database(_Core):
         replica, engines = self.replica, self._replicas
         marks = None if replica is None else replica.marks(op, args)
         if replica is None or engines is None or marks is None:
+            if is_alone(op) and self.engines.get().alone is not None:
+                with suppress(NeedsSnapshot):
+                    return self._attempt(work, {READ_ONLY: True, ALONE: True})
             return self._attempt(work, {READ_ONLY: True})
         if self._ready and replica.may_answer(marks):
             self._check_open()
@@ -198,6 +203,9 @@ class Database(_Core):
 
     def _attempt(self, work: Callable[[sa.Connection], R], options: dict[str, Any]) -> R:
         def transaction(pair: Pair[sa.Engine]) -> R:
+            if ALONE in options and pair.alone is not None:
+                with pair.alone.connect().execution_options(**options) as connection:
+                    return work(connection)
             engine = pair.reader if options else pair.writer
             with engine.connect().execution_options(**options) as connection, connection.begin():
                 return work(connection)
@@ -355,6 +363,9 @@ class AsyncDatabase(_Core):
         replica, engines = self.replica, self._replicas
         marks = None if replica is None else replica.marks(op, args)
         if replica is None or engines is None or marks is None:
+            if is_alone(op) and self.engines.get().alone is not None:
+                with suppress(NeedsSnapshot):
+                    return await self._attempt(work, {READ_ONLY: True, ALONE: True})
             return await self._attempt(work, {READ_ONLY: True})
         if self._ready and replica.may_answer(marks):
             self._check_open()
@@ -423,6 +434,11 @@ class AsyncDatabase(_Core):
 
     async def _attempt(self, work: Callable[[sa.Connection], R], options: dict[str, Any]) -> R:
         async def transaction(pair: Pair[Any]) -> R:
+            if ALONE in options and pair.alone is not None:
+                async with pair.alone.connect() as connection:
+                    await connection.execution_options(**options)
+                    found: R = await connection.run_sync(work)
+                return found
             async with (pair.reader if options else pair.writer).connect() as connection:
                 await connection.execution_options(**options)
                 async with connection.begin():

@@ -43,6 +43,7 @@ class Driver:
         sqlalchemy_class: "module:Class" of the SQLAlchemy dialect, where SQLAlchemy has none.
         environment: variables -> arguments that they give where the URL does not.
         one_host: its connect takes one host; of several in a URL, we try each in turn.
+        append_args: passed to connect as well, for connections that append alone.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Driver:
     sqlalchemy_class: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     one_host: bool = False
+    append_args: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,7 +423,15 @@ MYSQL: Final = Dialect(
     name="mysql",
     schemes=("mysql", "mariadb"),
     drivers=(
-        _mysql("pymysql", "pymysql", is_async=False, handshake="read_timeout"),
+        _mysql(
+            "pymysql",
+            "pymysql",
+            is_async=False,
+            handshake="read_timeout",
+            # FOUND_ROWS, which SQLAlchemy relies on, and MULTI_STATEMENTS (MySQL manual,
+            # "Connection Phase", Capabilities Flags); the other drivers have the latter on.
+            append_args={"client_flag": 2 | 1 << 16},
+        ),
         _MYSQLDB,
         _AIOMYSQL,
         _mysql("asyncmy", "asyncmy", "asyncmy", is_async=True, handshake="async_creator_fn"),
@@ -451,6 +461,7 @@ MYSQL: Final = Dialect(
         see_commits="SET SESSION wsrep_sync_wait = 7",  # SELECT, UPDATE and DELETE, INSERT
     ),
     replica_query={"load_balance_hosts": "random"},
+    appending=Appending("praison_persist.sql.append_mysql:MySQLAppender", lanes=2, autocommit=True),
 )
 
 

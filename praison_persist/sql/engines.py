@@ -15,9 +15,11 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from praison_persist import _json
 from praison_persist._adapt import is_background
+from praison_persist.sql.alone import ALONE
 from praison_persist.sql.appends import Appender
 from praison_persist.sql.connecting import as_configuration, watch_connects
 from praison_persist.sql.dialects import BUSY_TIMEOUT_S, SQLITE, Appending, Driver
@@ -31,6 +33,10 @@ from praison_persist.sql.schema import tables
 from praison_persist.sql.url import Target, parse_url
 
 __all__ = ["READ_ONLY", "AsyncEngines", "Engines", "engine_arguments", "set_up"]
+
+# A connection that idled for longer is tested before it is used.
+PING_AFTER_S = 1.0
+_USED = "praison_used"
 
 # Execution option of a transaction that only reads: on SQLite it does not queue with the writers.
 READ_ONLY = "praison_read_only"
@@ -52,12 +58,14 @@ class Pair(Generic[E]):
     """Where writes and where reads go; the same pool unless the dialect has a single writer.
 
     Attributes:
+        alone: for reads of one statement; None: they are transactions like others.
         appending: where messages are appended; None: like all else that is written.
         embedded: keeps the file that is read.
     """
 
     writer: E
     reader: E
+    alone: E | None = None
     appending: AppendingEngine[E] | None = None
     embedded: EmbeddedReplica | None = None
 
@@ -70,12 +78,14 @@ class Pair(Generic[E]):
         return list(dict.fromkeys(found))
 
 
-def engine_arguments(target: Target, driver: Driver, options: SQLOptions) -> dict[str, Any]:
+def engine_arguments(
+    target: Target, driver: Driver, options: SQLOptions, *, appends: bool = False
+) -> dict[str, Any]:
     """Return the keyword arguments of create_engine that both colours share."""
+    also = driver.append_args if appends else {}
     return {
         "url": target.sqlalchemy_url(driver),
-        "connect_args": target.connect_args(driver),
-        "pool_pre_ping": options.pool_pre_ping and target.dialect.pings,
+        "connect_args": {**target.connect_args(driver), **also},
         "pool_recycle": -1 if target.memory else options.pool_recycle,
         "pool_timeout": options.pool_timeout,
         "hide_parameters": True,
@@ -88,7 +98,14 @@ def _pool(
     target: Target, options: SQLOptions, *, writer: bool, appending: Appending | None
 ) -> dict[str, Any]:
     if appending is not None:
-        return {"pool_size": appending.lanes, "max_overflow": 0, "isolation_level": "AUTOCOMMIT"}
+        return {
+            "pool_size": options.pool_size,
+            "max_overflow": options.max_overflow,
+            "isolation_level": "AUTOCOMMIT",
+            # What appends ends its transactions.
+            "pool_reset_on_return": None,
+            "skip_autocommit_rollback": True,
+        }
     if target.memory or (writer and target.dialect.single_writer):
         return {"pool_size": 1, "max_overflow": 0}
     return {"pool_size": options.pool_size, "max_overflow": options.max_overflow}
@@ -102,18 +119,22 @@ def _pair(
 ) -> Pair[Any]:
     dialect, writer = target.dialect, make(writer=True)
     appending = dialect.appending
-    appends = None
+    appends, alone = None, None
     if appending is not None:
-        engine = make(writer=True, appending=appending) if appending.autocommit else writer
+        engine = writer
+        if appending.autocommit:
+            alone = engine = make(writer=True, appending=appending)
         module, _, name = appending.appender.partition(":")
         appender = getattr(import_module(module), name)(
             tables(options.table_prefix, options.schema), engine.dialect, options.touch_interval
         )
         appends = AppendingEngine(engine, appender, commits(appending.lanes))
-    if dialect.single_writer and not target.memory:
-        return Pair(writer, make(writer=False), appends)
+    if dialect.single_writer:
+        reader = writer if target.memory else make(writer=False)
+        return Pair(writer, reader, reader, appends)
     reading = dialect.read_options
-    return Pair(writer, writer.execution_options(**reading) if reading else writer, appends)
+    reader = writer.execution_options(**reading) if reading else writer
+    return Pair(writer, reader, alone, appends)
 
 
 def set_up(engine: sa.Engine, target: Target, synchronous: str) -> None:
@@ -142,8 +163,36 @@ def set_up(engine: sa.Engine, target: Target, synchronous: str) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        reading = connection.get_execution_options().get(READ_ONLY, False)
+        options = connection.get_execution_options()
+        if options.get(ALONE, False):
+            return
+        reading = options.get(READ_ONLY, False)
         connection.exec_driver_sql(dialect.begin_read if reading else dialect.begin_write)
+
+
+def _ping_idle(engine: sa.Engine, target: Target, options: SQLOptions) -> None:
+    """Test a pooled connection before it is used, if it idled: servers end such, or are restarted.
+
+    SQLAlchemy's own `pool_pre_ping` does so each time, at the price of a round trip.
+    """
+    if not (options.pool_pre_ping and target.dialect.pings):
+        return
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(connection: Any, record: ConnectionPoolEntry, _fairy: object) -> None:
+        used = record.info.get(_USED)
+        if used is None or time.monotonic() - used < PING_AFTER_S:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise exc.InvalidatePoolError from error
+        if not alive:
+            raise exc.InvalidatePoolError
 
 
 def _settle(engine: sa.Engine, target: Target, appending: Appending) -> None:
@@ -240,18 +289,21 @@ class Engines:
             self._target.web_url(encrypted=arguments.get("tls", True)),
             arguments.get("auth_token"),
         )
-        return Pair(self._make(writer=True), _reader_of(embedded, self._options), None, embedded)
+        return Pair(self._make(writer=True), _reader_of(embedded, self._options), embedded=embedded)
 
     def _make(self, *, writer: bool, appending: Appending | None = None) -> sa.Engine:
         with as_configuration(self._target, exc.ArgumentError, ValueError):
             engine = sa.create_engine(
-                **engine_arguments(self._target, self._driver, self._options),
+                **engine_arguments(
+                    self._target, self._driver, self._options, appends=appending is not None
+                ),
                 **_pool(self._target, self._options, writer=writer, appending=appending),
                 poolclass=FairPool,
             )
         watch_connects(engine, self._target, self._driver)
         check_server(engine, self._target, self._driver)
         set_up(engine, self._target, self._options.synchronous)
+        _ping_idle(engine, self._target, self._options)
         if appending is not None:
             _settle(engine, self._target, appending)
         return engine
@@ -319,12 +371,15 @@ class AsyncEngines:
 
         with as_configuration(self._target, exc.ArgumentError, ValueError):
             engine = create_async_engine(
-                **engine_arguments(self._target, self._driver, self._options),
+                **engine_arguments(
+                    self._target, self._driver, self._options, appends=appending is not None
+                ),
                 **_pool(self._target, self._options, writer=writer, appending=appending),
             )
         watch_connects(engine.sync_engine, self._target, self._driver)
         check_server(engine.sync_engine, self._target, self._driver)
         set_up(engine.sync_engine, self._target, self._options.synchronous)
+        _ping_idle(engine.sync_engine, self._target, self._options)
         if appending is not None:
             _settle(engine.sync_engine, self._target, appending)
         return engine

@@ -25,6 +25,7 @@ from praison_persist.sql.alone import ALONE, NeedsSnapshot, is_alone
 from praison_persist.sql.appends import Append, result
 from praison_persist.sql.conversation import add_messages
 from praison_persist.sql.dialects import Driver
+from praison_persist.sql.direct import checked_out
 from praison_persist.sql.engines import READ_ONLY, AppendingEngine, AsyncEngines, Engines, Pair
 from praison_persist.sql.failures import connect_errors, is_transient, translate
 from praison_persist.sql.group_commit import Slot, committing
@@ -245,11 +246,8 @@ class Database(_Core):
 
         def transaction(pair: Pair[sa.Engine]) -> list[bool]:
             appending = _appending_of(pair)
-            connection = appending.engine.raw_connection()
-            try:
+            with checked_out(appending.engine) as connection:
                 return appending.appender(connection, appends)
-            finally:
-                connection.close()
 
         try:
             return self._tried(transaction, writes=True)

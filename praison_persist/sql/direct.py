@@ -6,6 +6,8 @@ driver raises arrives as it does from SQLAlchemy.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -13,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.pool import PoolProxiedConnection
 
-__all__ = ["Cursor", "Prepared"]
+__all__ = ["Cursor", "Prepared", "checked_out"]
 
 
 class Prepared:
@@ -61,18 +63,37 @@ class Cursor:
         if not isinstance(error, Exception):
             self._connection.invalidate(error)
             return
-        dbapi = self._dialect.loaded_dbapi
-        if not isinstance(error, dbapi.Error):
+        if not isinstance(error, self._dialect.loaded_dbapi.Error):
             return
         gone = self._dialect.is_disconnect(error, self._connection, self._cursor)
         if gone:
             self._connection.invalidate(error)
-        raise exc.DBAPIError.instance(
-            None,
-            None,
-            error,
-            dbapi.Error,
-            hide_parameters=True,
-            connection_invalidated=gone,
-            dialect=self._dialect,
-        ) from error
+        raise _wrapped(error, self._dialect, gone=gone) from error
+
+
+@contextmanager
+def checked_out(engine: sa.Engine) -> Iterator[PoolProxiedConnection]:
+    """Take a connection from the engine's pool, and give it back."""
+    dialect = engine.dialect
+    try:
+        connection = engine.raw_connection()
+    except dialect.loaded_dbapi.Error as error:
+        gone = dialect.is_disconnect(error, None, None)
+        raise _wrapped(error, dialect, gone=gone) from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _wrapped(error: Exception, dialect: sa.Dialect, *, gone: bool) -> BaseException:
+    """Return SQLAlchemy's exception for a driver's."""
+    return exc.DBAPIError.instance(
+        None,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=gone,
+        dialect=dialect,
+    )

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
-from praison_persist._flow import Flow, finish, wait
+from praison_persist._flow import Flow, let_end, wait
 from praison_persist.errors import PersistError, UnavailableError
 from praison_persist.models import ConversationMessage
 from praison_persist.sql.appends import Append, Irregular
@@ -44,9 +44,11 @@ class Slot:
     Attributes:
         turn: of a thread: released when it is served, or is to lead `batch`.
         future: of a task: done when it is served.
+        batch: what it is committed with.
+        leader: the task that commits it.
     """
 
-    __slots__ = ("append", "batch", "commits", "error", "future", "stored", "turn")
+    __slots__ = ("append", "batch", "commits", "error", "future", "leader", "stored", "turn")
 
     def __init__(self, append: Append, commits: Commits) -> None:
         self.append, self.commits = append, commits
@@ -55,6 +57,7 @@ class Slot:
         self.turn: threading.Lock | None = None
         self.batch: list[Slot] | None = None
         self.future: asyncio.Future[None] | None = None
+        self.leader: asyncio.Task[None] | None = None
 
     @property
     def is_settled(self) -> bool:
@@ -67,6 +70,15 @@ class Slot:
         if error is not None:
             raise error
         return self.stored or []
+
+    async def give_up(self) -> None:
+        """Let go of a commit that takes too long; the last who waits for it ends it."""
+        if self.leader is None or self.batch is None:
+            return
+        futures = [slot.future for slot in self.batch]
+        if all(future is not None and future.cancelled() for future in futures):
+            self.leader.cancel()
+            await let_end(self.leader)
 
     def wake(self) -> None:
         """Tell the task. To be called on its loop."""
@@ -159,5 +171,6 @@ async def until_settled(slot: Slot, queue: deque[Slot], mutex: threading.Lock) -
                 raise
         if not slot.is_settled:
             slot.future = loop.create_future()
-            await finish(slot.future)
+            await let_end(slot.future)
+            await slot.give_up()
         raise

@@ -61,6 +61,8 @@ class LoopCommit:
         self._free -= 1
         # Referred to, lest it is collected while it runs.
         task = asyncio.get_running_loop().create_task(self._lead(batch))
+        for slot in batch:
+            slot.batch, slot.leader = batch, task
         self._leading.add(task)
         task.add_done_callback(self._leading.discard)
         self._be_due()

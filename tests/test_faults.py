@@ -55,16 +55,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return kind + database[database.index("://") :]
 
 
-@pytest.fixture(scope="module")
-def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPostgres]:
-    """A PostgreSQL server of this module, running when a test begins."""
-    with tempfile.TemporaryDirectory(prefix="praison-pg-") as folder:
-        server = OwnPostgres(Path(folder))
-        server.start()
-        yield server
-        server.close()
-
-
 def session() -> ConversationSession:
     """Return a session of its own: the databases of servers are shared by tests."""
     return ConversationSession()

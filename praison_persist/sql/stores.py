@@ -76,6 +76,13 @@ class SQLConversationStore(ConversationStore):
         self._db = Database(target, SQLOptions.from_mapping(options, target.option_defaults))
         self._clock = clock
 
+    @classmethod
+    def on(cls, database: Database, clock: Callable[[], float]) -> Self:
+        """Return the store whose operations this runs."""
+        new = cls.__new__(cls)
+        new._db, new._clock = database, clock  # noqa: SLF001 - of the object that is being made
+        return new
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._db.target})"
 

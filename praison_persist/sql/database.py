@@ -268,6 +268,7 @@ class Database(_Core):
                 result = unchanged.value
                 break
             except self._failures as error:
+                pair.doubt.since = time.monotonic()
                 delay = self._failed(error, delays, attempt, started)
             time.sleep(delay)
         if writes and self.target.sync_on_write:
@@ -450,14 +451,15 @@ class AsyncDatabase(_Core):
         while True:
             attempt += 1
             self._check_open()
+            pair = self.engines.get()
             try:
-                pair = self.engines.get()
                 await self._make_ready(pair.writer)
                 return await finish(transaction(pair))
             except Unchanged as unchanged:
                 found: R = unchanged.value
                 return found
             except self._failures as error:
+                pair.doubt.since = time.monotonic()
                 delay = self._failed(error, delays, attempt, started)
             await asyncio.sleep(delay)
 

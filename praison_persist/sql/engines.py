@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
+from math import inf
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -44,6 +45,17 @@ READ_ONLY = "praison_read_only"
 E = TypeVar("E")
 
 
+@dataclass(slots=True)
+class Doubt:
+    """Since when the connections of a database are to be tested before they are used.
+
+    Attributes:
+        since: of time.monotonic(); those used later are not meant.
+    """
+
+    since: float = -inf
+
+
 @dataclass(frozen=True, slots=True)
 class AppendingEngine(Generic[E]):
     """Where messages are appended, and what gathers those of many callers."""
@@ -61,6 +73,7 @@ class Pair(Generic[E]):
         alone: for reads of one statement; None: they are transactions like others.
         appending: where messages are appended; None: like all else that is written.
         embedded: keeps the file that is read.
+        doubt: of the connections of all of them, once one was lost.
     """
 
     writer: E
@@ -68,6 +81,7 @@ class Pair(Generic[E]):
     alone: E | None = None
     appending: AppendingEngine[E] | None = None
     embedded: EmbeddedReplica | None = None
+    doubt: Doubt = field(default_factory=Doubt)
 
     @property
     def engines(self) -> list[E]:
@@ -117,24 +131,25 @@ def _pair(
     make: Callable[..., Any],
     commits: Callable[[int], GroupCommit | LoopCommit],
 ) -> Pair[Any]:
-    dialect, writer = target.dialect, make(writer=True)
+    doubt = Doubt()
+    dialect, writer = target.dialect, make(doubt, writer=True)
     appending = dialect.appending
     appends, alone = None, None
     if appending is not None:
         engine = writer
         if appending.autocommit:
-            alone = engine = make(writer=True, appending=appending)
+            alone = engine = make(doubt, writer=True, appending=appending)
         module, _, name = appending.appender.partition(":")
         appender = getattr(import_module(module), name)(
             tables(options.table_prefix, options.schema), engine.dialect, options.touch_interval
         )
         appends = AppendingEngine(engine, appender, commits(appending.lanes))
     if dialect.single_writer:
-        reader = writer if target.memory else make(writer=False)
-        return Pair(writer, reader, reader, appends)
+        reader = writer if target.memory else make(doubt, writer=False)
+        return Pair(writer, reader, reader, appends, doubt=doubt)
     reading = dialect.read_options
     reader = writer.execution_options(**reading) if reading else writer
-    return Pair(writer, reader, alone, appends)
+    return Pair(writer, reader, alone, appends, doubt=doubt)
 
 
 def set_up(engine: sa.Engine, target: Target, synchronous: str) -> None:
@@ -170,8 +185,8 @@ def set_up(engine: sa.Engine, target: Target, synchronous: str) -> None:
         connection.exec_driver_sql(dialect.begin_read if reading else dialect.begin_write)
 
 
-def _ping_idle(engine: sa.Engine, target: Target, options: SQLOptions) -> None:
-    """Test a pooled connection before it is used, if it idled: servers end such, or are restarted.
+def _ping_doubtful(engine: sa.Engine, target: Target, options: SQLOptions, doubt: Doubt) -> None:
+    """Test a pooled connection before it is used, if it idled or another was lost meanwhile.
 
     SQLAlchemy's own `pool_pre_ping` does so each time, at the price of a round trip.
     """
@@ -185,7 +200,7 @@ def _ping_idle(engine: sa.Engine, target: Target, options: SQLOptions) -> None:
     @event.listens_for(engine, "checkout")
     def _checkout(connection: Any, record: ConnectionPoolEntry, _fairy: object) -> None:
         used = record.info.get(_USED)
-        if used is None or time.monotonic() - used < PING_AFTER_S:
+        if used is None or (used > doubt.since and time.monotonic() - used < PING_AFTER_S):
             return
         try:
             alive = engine.dialect.do_ping(connection)
@@ -289,9 +304,11 @@ class Engines:
             self._target.web_url(encrypted=arguments.get("tls", True)),
             arguments.get("auth_token"),
         )
-        return Pair(self._make(writer=True), _reader_of(embedded, self._options), embedded=embedded)
+        doubt = Doubt()
+        reader = _reader_of(embedded, self._options)
+        return Pair(self._make(doubt, writer=True), reader, embedded=embedded, doubt=doubt)
 
-    def _make(self, *, writer: bool, appending: Appending | None = None) -> sa.Engine:
+    def _make(self, doubt: Doubt, *, writer: bool, appending: Appending | None = None) -> sa.Engine:
         with as_configuration(self._target, exc.ArgumentError, ValueError):
             engine = sa.create_engine(
                 **engine_arguments(
@@ -303,7 +320,7 @@ class Engines:
         watch_connects(engine, self._target, self._driver)
         check_server(engine, self._target, self._driver)
         set_up(engine, self._target, self._options.synchronous)
-        _ping_idle(engine, self._target, self._options)
+        _ping_doubtful(engine, self._target, self._options, doubt)
         if appending is not None:
             _settle(engine, self._target, appending)
         return engine
@@ -365,7 +382,7 @@ class AsyncEngines:
         """What stores must have in common to share engines."""
         return self._key
 
-    def _make(self, *, writer: bool, appending: Appending | None = None) -> Any:
+    def _make(self, doubt: Doubt, *, writer: bool, appending: Appending | None = None) -> Any:
         # Imported here: it needs greenlet, which sync-only installations of SQLAlchemy 2.1 lack.
         from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see above
 
@@ -379,7 +396,7 @@ class AsyncEngines:
         watch_connects(engine.sync_engine, self._target, self._driver)
         check_server(engine.sync_engine, self._target, self._driver)
         set_up(engine.sync_engine, self._target, self._options.synchronous)
-        _ping_idle(engine.sync_engine, self._target, self._options)
+        _ping_doubtful(engine.sync_engine, self._target, self._options, doubt)
         if appending is not None:
             _settle(engine.sync_engine, self._target, appending)
         return engine

@@ -52,7 +52,8 @@ def _adapter(contract: type, wrap: Callable[[str], Callable[..., Any]]) -> Calla
     names = [
         name
         for name in dir(contract)
-        if not name.startswith("_") and callable(getattr(contract, name))
+        # What iterates is made of the other methods.
+        if not name.startswith(("_", "iter_")) and callable(getattr(contract, name))
     ]
 
     def init(self: Any, adapted: Any) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any, TypeVar
 
-__all__ = ["Flow", "arun", "finish", "run", "wait"]
+__all__ = ["Flow", "arun", "finish", "let_end", "run", "wait"]
 
 T = TypeVar("T")
 
@@ -63,15 +63,20 @@ async def finish(work: Awaitable[T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        deadline = asyncio.get_running_loop().time() + GRACE_S
-        while not task.done():
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                task.cancel()
-            try:
-                await asyncio.wait([task], timeout=left if left > 0 else None)
-            except asyncio.CancelledError:  # cancelled again: the transaction still has to end
-                continue
-        if not task.cancelled():
-            task.exception()  # seen, so that the loop does not report it
+        await let_end(task)
         raise
+
+
+async def let_end(task: asyncio.Future[Any]) -> None:
+    """Wait for work whose caller was cancelled, at most GRACE_S; then cancel it."""
+    deadline = asyncio.get_running_loop().time() + GRACE_S
+    while not task.done():
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            task.cancel()
+        try:
+            await asyncio.wait([task], timeout=left if left > 0 else None)
+        except asyncio.CancelledError:  # cancelled again: the transaction still has to end
+            continue
+    if not task.cancelled():
+        task.exception()  # seen, so that the loop does not report it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from praison_persist._adapt import background_loop, blocking, offload
 from praison_persist._duck import adopt
 from praison_persist._environment import own_variable
+from praison_persist._flow import Flow, finish, run
 from praison_persist.config import create_conversation_store, detect_backend, get_default_registry
 from praison_persist.conversation.base import AsyncBaseConversationStore, BaseConversationStore
 from praison_persist.errors import ConfigurationError, MissingDependencyError, UnsupportedError
@@ -123,6 +125,37 @@ class Connected:
             native = AsyncSQLKnowledgeStore.of(other.database, embedder=self.embedder)
             self.async_knowledge = native
 
+    @property
+    def is_one_database(self) -> bool:
+        """Whether conversation and runs are in one database that can commit them together."""
+        return self.is_sql and not self.apart
+
+    def run_as_one(self, makes: Sequence[Callable[[Stores], Flow[Any]]]) -> None:
+        """Run flows in one transaction of the database."""
+        from praison_persist.sql.unit import Undo  # noqa: PLC0415 - SQL alone has transactions
+
+        database = getattr(self.sync_conversation, "database", None)
+        if database is None:  # of an async store, which alone was given
+            background_loop().call(self.arun_as_one(makes))
+            return
+        try:
+            database.run(_all, makes, careful=False)
+        except Undo:
+            database.run(_all, makes, careful=True)
+
+    async def arun_as_one(self, makes: Sequence[Callable[[Stores], Flow[Any]]]) -> None:
+        """See `run_as_one`."""
+        from praison_persist.sql.unit import Undo  # noqa: PLC0415 - as above
+
+        database = getattr(self.async_conversation, "database", None)
+        if database is None:  # of a sync store, without an async driver
+            await finish(asyncio.to_thread(self.run_as_one, makes))
+            return
+        try:
+            await database.run(_all, makes, careful=False)
+        except Undo:
+            await database.run(_all, makes, careful=True)
+
     def check(self) -> None:
         """Connect to each store that was chosen, and check the schema where there is one."""
         if self.apart and self.sync_state is not None:
@@ -164,6 +197,17 @@ class Connected:
                 stack.push_async_callback(self.async_state.close)
             if self.async_knowledge is not None:
                 stack.push_async_callback(self.async_knowledge.close)
+
+
+def _all(
+    connection: Any, t: Any, makes: Sequence[Callable[[Stores], Flow[Any]]], *, careful: bool
+) -> None:
+    """Run flows one after the other, as one operation."""
+    from praison_persist.sql.unit import store_on  # noqa: PLC0415 - as above
+
+    store = store_on(connection, t, careful=careful)
+    for make in makes:
+        run(make(Stores(store, store.runs)))
 
 
 def state_pair(store: Any) -> tuple[StateStore, AsyncStateStore]:

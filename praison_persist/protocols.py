@@ -174,6 +174,22 @@ class ConversationStore(_Store, ABC):
         """
         self._unsupported(Capability.CURSORS)
 
+    def iter_messages(
+        self, session_id: str, *, page_size: int = 500, backward: bool = False
+    ) -> Iterator[ConversationMessage]:
+        """Yield the messages of a session, oldest first, or `backward`, newest first.
+
+        A page of `page_size` at a time is in memory, and no transaction is open between two of
+        them. What is appended meanwhile follows in its place.
+        """
+        cursor: str | None = None
+        while True:
+            page = self.page_messages(session_id, limit=page_size, cursor=cursor, backward=backward)
+            yield from reversed(page.messages) if backward else page.messages
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
     def page_sessions(
         self,
         user_id: str | None = None,
@@ -334,6 +350,21 @@ class AsyncConversationStore(_Store, ABC):
     ) -> MessagePage:
         """See `ConversationStore.page_messages`."""
         self._unsupported(Capability.CURSORS)
+
+    async def iter_messages(
+        self, session_id: str, *, page_size: int = 500, backward: bool = False
+    ) -> AsyncIterator[ConversationMessage]:
+        """See `ConversationStore.iter_messages`."""
+        cursor: str | None = None
+        while True:
+            page = await self.page_messages(
+                session_id, limit=page_size, cursor=cursor, backward=backward
+            )
+            for message in reversed(page.messages) if backward else page.messages:
+                yield message
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     async def page_sessions(
         self,

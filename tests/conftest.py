@@ -13,7 +13,7 @@ from praison_persist.sql import migrate
 from praison_persist.sql.stores import SQLConversationStore
 
 from .open_engines import open_engines
-from .servers import COCKROACHDB, MARIADB, POSTGRESQL, SINGLESTORE, scratch
+from .servers import COCKROACHDB, MARIADB, POSTGRESQL, SINGLESTORE, OwnPostgres, scratch
 from .services.cockroach import Cockroach
 from .services.sqld import Sqld, sqld
 
@@ -49,6 +49,16 @@ def postgres_database() -> Iterator[str]:
     """The URL of an empty PostgreSQL database of this module."""
     with scratch(POSTGRESQL) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPostgres]:
+    """A PostgreSQL server of this module, running when a test begins."""
+    with tempfile.TemporaryDirectory(prefix="praison-pg-") as folder:
+        server = OwnPostgres(Path(folder))
+        server.start()
+        yield server
+        server.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,10 @@ def checked_out() -> int:
 def open_engines() -> set[sa.Engine]:
     """Return the engines of all stores of this process that are open, of either colour."""
     found = {
-        engine
-        for pair, _users in engines._sync_cache.entries.values()
-        for engine in (pair.writer, pair.reader)
+        engine for pair, _users in engines._sync_cache.entries.values() for engine in pair.engines
     }
     for loop, loop_engines in list(engines._loops.items()):
         if not loop.is_closed():
             for pair in loop_engines._pairs.values():
-                found |= {pair.writer.sync_engine, pair.reader.sync_engine}
+                found |= {engine.sync_engine for engine in pair.engines}
     return found

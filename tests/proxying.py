@@ -133,6 +133,39 @@ class Losing(TcpProxy):
             return True
 
 
+class Counting(TcpProxy):
+    """Counts round trips: how often a client spoke after the server had.
+
+    Args:
+        host: of the server.
+        port: of the server.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.trips = 0
+
+    def ways(self, client: socket.socket, server: socket.socket) -> Ways:
+        """Pass all on, and watch whose turn it is."""
+        answered = threading.Event()
+        answered.set()
+
+        def to_server() -> None:
+            while data := client.recv(65_536):
+                if answered.is_set():
+                    answered.clear()
+                    with self.lock:
+                        self.trips += 1
+                server.sendall(data)
+
+        def to_client() -> None:
+            while data := server.recv(65_536):
+                answered.set()
+                client.sendall(data)
+
+        return to_server, to_client
+
+
 def shut(connection: socket.socket) -> None:
     """End both directions of a connection that another thread may be using."""
     with suppress(OSError):  # the other side was faster

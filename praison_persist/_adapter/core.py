@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
+from praison_persist._adapter.units import Unit, Units, as_one, as_one_async
+from praison_persist._checks import check_id
 from praison_persist._flow import Flow, arun, run
 from praison_persist._recent import Recent
 from praison_persist.connect import Connected
@@ -64,6 +66,7 @@ class AdapterCore:
         self._history = history
         self._record_traces = record_traces
         self._outbox = Outbox()
+        self._units = Units()
         self._closed = False
         self._sessions: Recent[str, Begun] = Recent(_SESSIONS)
         _open_adapters.add(self)
@@ -138,16 +141,38 @@ class AdapterCore:
         """Return whether writes are being stored, without touching the database."""
         return self._outbox.health()
 
-    def _write(self, *makes: Make[None]) -> None:
+    def turn(self, session_id: str) -> Unit:
+        """Return a block, for `with` or `async with`, whose writes to a session are one commit.
+
+        What agents and callers of this adapter report of the session is gathered, and stored when
+        the block ends, also by an exception: all of it, or nothing if the process dies before. That
+        is fewer commits for less safety: without the block each thing said is stored at once.
+        A read of this adapter stores what was gathered so far, and then reads. A block within one
+        of the same session is a part of it.
+
+        Raises:
+            UnsupportedError: conversation and runs are not in one SQL database.
+        """
+        check_id(session_id, "session_id")
+        if not self._connected.is_one_database:
+            raise UnsupportedError(
+                f"{type(self._connected.given).__name__} cannot commit a turn as one: keep "
+                "conversation and runs in one SQL database, or write without turn()"
+            )
+        return Unit(self._units, session_id, self)
+
+    def _write(self, session_id: str | None, *makes: Make[None]) -> None:
         """Run writes after those that wait; keep them too if the database is away, and say so."""
-        if not makes:
+        if not makes or self._units.gather(session_id, makes):
             return
-        stores = self._connected.sync_stores
+        self.write_now(makes)
+
+    def write_now(self, makes: Sequence[Make[None]]) -> None:
+        """See `_write`: without regard to open blocks."""
 
         def write() -> None:
             with newest():
-                for make in makes:
-                    run(make(stores))
+                as_one(self._connected, makes)
 
         try:
             self._outbox.flush_first()
@@ -157,22 +182,23 @@ class AdapterCore:
             raise
         self._outbox.succeeded()
 
-    async def _awrite(self, *makes: Make[None]) -> None:
-        if not makes:
+    async def _awrite(self, session_id: str | None, *makes: Make[None]) -> None:
+        if not makes or self._units.gather(session_id, makes):
             return
-        stores, sync_stores = self._connected.async_stores, self._connected.sync_stores
+        await self.awrite_now(makes)
+
+    async def awrite_now(self, makes: Sequence[Make[None]]) -> None:
+        """See `write_now`."""
 
         def write() -> None:
             with newest():
-                for make in makes:
-                    run(make(sync_stores))
+                as_one(self._connected, makes)
 
         try:
             if self._outbox:
                 await asyncio.to_thread(self._outbox.flush_first)
             with newest():
-                for make in makes:
-                    await arun(make(stores))
+                await as_one_async(self._connected, makes)
         except RETRIED as error:
             self._outbox.add(write, error)
             raise
@@ -181,6 +207,8 @@ class AdapterCore:
     def _read(self, make: Make[T], *, replicas: bool = False) -> T:
         """Run a flow that returns something; with `replicas`, one that only shows it."""
         try:
+            for gathered in self._units.take_all():
+                self.write_now(gathered)
             self._outbox.flush_first()
             with nullcontext() if replicas else newest():
                 result = run(make(self._connected.sync_stores))
@@ -192,6 +220,8 @@ class AdapterCore:
 
     async def _aread(self, make: Make[T], *, replicas: bool = False) -> T:
         try:
+            for gathered in self._units.take_all():
+                await self.awrite_now(gathered)
             if self._outbox:
                 await asyncio.to_thread(self._outbox.flush_first)
             with nullcontext() if replicas else newest():
@@ -278,9 +308,11 @@ class AdapterCore:
     def _flush_last(self) -> None:
         """Store what waits, or say what is lost."""
         try:
+            for gathered in self._units.take_all():
+                self.write_now(gathered)
             unanswered = self._abandon_streams()
             if unanswered:
-                self._write(*unanswered)
+                self._write(None, *unanswered)
             self._outbox.flush()
         except RETRIED:
             self._outbox.give_up()

@@ -102,7 +102,7 @@ class MessageHooks(TurnKeeper):
     ) -> None:
         """Note on the session when its agent ended; `metadata` is merged into the session's."""
         changes = ended(metadata, name, agent_id)
-        self._write(lambda stores: lifecycle.agent_end(stores, session_id, changes))
+        self._write(session_id, lambda stores: lifecycle.agent_end(stores, session_id, changes))
 
     async def aon_agent_end(
         self,
@@ -114,19 +114,21 @@ class MessageHooks(TurnKeeper):
     ) -> None:
         """See `on_agent_end`."""
         changes = ended(metadata, name, agent_id)
-        await self._awrite(lambda stores: lifecycle.agent_end(stores, session_id, changes))
+        await self._awrite(
+            session_id, lambda stores: lifecycle.agent_end(stores, session_id, changes)
+        )
 
     def on_user_message(
         self, session_id: str, content: str | None, metadata: dict[str, Any] | None = None
     ) -> None:
         """Store what the user said."""
-        self._write(*self._user_message(session_id, content, metadata))
+        self._write(session_id, *self._user_message(session_id, content, metadata))
 
     async def aon_user_message(
         self, session_id: str, content: str | None, metadata: dict[str, Any] | None = None
     ) -> None:
         """See `on_user_message`."""
-        await self._awrite(*self._user_message(session_id, content, metadata))
+        await self._awrite(session_id, *self._user_message(session_id, content, metadata))
 
     def _user_message(
         self, session_id: str, content: str | None, metadata: dict[str, Any] | None
@@ -151,13 +153,13 @@ class MessageHooks(TurnKeeper):
         self, session_id: str, content: str | None, metadata: dict[str, Any] | None = None
     ) -> None:
         """Store what the agent answered."""
-        self._write(*self._agent_message(session_id, content, metadata))
+        self._write(session_id, *self._agent_message(session_id, content, metadata))
 
     async def aon_agent_message(
         self, session_id: str, content: str | None, metadata: dict[str, Any] | None = None
     ) -> None:
         """See `on_agent_message`."""
-        await self._awrite(*self._agent_message(session_id, content, metadata))
+        await self._awrite(session_id, *self._agent_message(session_id, content, metadata))
 
     def _agent_message(
         self, session_id: str, content: str | None, metadata: dict[str, Any] | None

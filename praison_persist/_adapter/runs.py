@@ -27,7 +27,7 @@ class RunHooks(TurnKeeper):
     ) -> None:
         """Store that a run (turn) begins. What this context reports from now on belongs to it."""
         details = document(metadata) or {}
-        self._write(*self._begin_run(session_id, run_id, input_content, details))
+        self._write(session_id, *self._begin_run(session_id, run_id, input_content, details))
 
     async def aon_run_start(
         self,
@@ -38,7 +38,7 @@ class RunHooks(TurnKeeper):
     ) -> None:
         """See `on_run_start`."""
         details = document(metadata) or {}
-        await self._awrite(*self._begin_run(session_id, run_id, input_content, details))
+        await self._awrite(session_id, *self._begin_run(session_id, run_id, input_content, details))
 
     def on_run_end(
         self,
@@ -50,7 +50,9 @@ class RunHooks(TurnKeeper):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Store how a run ended, and what of its conversation the agent has not reported."""
-        self._write(self._run_end(session_id, run_id, output_content, status, metrics, metadata))
+        self._write(
+            session_id, self._run_end(session_id, run_id, output_content, status, metrics, metadata)
+        )
 
     async def aon_run_end(
         self,
@@ -63,7 +65,7 @@ class RunHooks(TurnKeeper):
     ) -> None:
         """See `on_run_end`."""
         await self._awrite(
-            self._run_end(session_id, run_id, output_content, status, metrics, metadata)
+            session_id, self._run_end(session_id, run_id, output_content, status, metrics, metadata)
         )
 
     def _run_end(

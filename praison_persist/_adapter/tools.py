@@ -27,7 +27,7 @@ class ToolHooks(TurnKeeper):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Store an assistant's message that requests tools."""
-        self._write(self._assistant_message(session_id, content, tool_calls, metadata))
+        self._write(session_id, self._assistant_message(session_id, content, tool_calls, metadata))
 
     async def aon_assistant_message(
         self,
@@ -37,7 +37,9 @@ class ToolHooks(TurnKeeper):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """See `on_assistant_message`."""
-        await self._awrite(self._assistant_message(session_id, content, tool_calls, metadata))
+        await self._awrite(
+            session_id, self._assistant_message(session_id, content, tool_calls, metadata)
+        )
 
     def _assistant_message(
         self,
@@ -64,7 +66,7 @@ class ToolHooks(TurnKeeper):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Store a tool's result, as the answer to the call of that id."""
-        self._write(self._tool_message(session_id, content, tool_call_id, metadata))
+        self._write(session_id, self._tool_message(session_id, content, tool_call_id, metadata))
 
     async def aon_tool_message(
         self,
@@ -74,7 +76,9 @@ class ToolHooks(TurnKeeper):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """See `on_tool_message`."""
-        await self._awrite(self._tool_message(session_id, content, tool_call_id, metadata))
+        await self._awrite(
+            session_id, self._tool_message(session_id, content, tool_call_id, metadata)
+        )
 
     def _tool_message(
         self,
@@ -106,9 +110,10 @@ class ToolHooks(TurnKeeper):
     ) -> None:
         """Store a tool call that was made, with its result, and the messages that show it."""
         self._write(
+            session_id,
             self._tool_call(
                 session_id, tool_name, arguments if args is None else args, result, metadata
-            )
+            ),
         )
 
     async def aon_tool_call(
@@ -123,9 +128,10 @@ class ToolHooks(TurnKeeper):
     ) -> None:
         """See `on_tool_call`."""
         await self._awrite(
+            session_id,
             self._tool_call(
                 session_id, tool_name, args if arguments is None else arguments, result, metadata
-            )
+            ),
         )
 
     def _tool_call(

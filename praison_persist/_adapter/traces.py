@@ -29,7 +29,7 @@ class TraceHooks(AdapterCore):
         trace = Trace(
             trace_id, session_id, run_id, agent_name, user_id, metadata=document(metadata) or {}
         )
-        self._write(lambda stores: wait(runs_of(stores).start_trace(trace)))
+        self._write(None, lambda stores: wait(runs_of(stores).start_trace(trace)))
 
     async def aon_trace_start(
         self,
@@ -44,19 +44,19 @@ class TraceHooks(AdapterCore):
         trace = Trace(
             trace_id, session_id, run_id, agent_name, user_id, metadata=document(metadata) or {}
         )
-        await self._awrite(lambda stores: wait(runs_of(stores).start_trace(trace)))
+        await self._awrite(None, lambda stores: wait(runs_of(stores).start_trace(trace)))
 
     def on_trace_end(
         self, trace_id: str, status: str = "ok", metadata: dict[str, Any] | None = None
     ) -> None:
         """Store how a trace ended; `metadata` is merged."""
-        self._write(self._trace_end(trace_id, status, metadata))
+        self._write(None, self._trace_end(trace_id, status, metadata))
 
     async def aon_trace_end(
         self, trace_id: str, status: str = "ok", metadata: dict[str, Any] | None = None
     ) -> None:
         """See `on_trace_end`."""
-        await self._awrite(self._trace_end(trace_id, status, metadata))
+        await self._awrite(None, self._trace_end(trace_id, status, metadata))
 
     def _trace_end(self, trace_id: str, status: str, metadata: dict[str, Any] | None) -> Make[None]:
         ended_at, details = lifecycle.now(), document(metadata)
@@ -80,7 +80,7 @@ class TraceHooks(AdapterCore):
             parent_span_id=parent_span_id,
             attributes=document(attributes) or {},
         )
-        self._write(lambda stores: wait(runs_of(stores).start_span(span)))
+        self._write(None, lambda stores: wait(runs_of(stores).start_span(span)))
 
     async def aon_span_start(
         self,
@@ -98,19 +98,19 @@ class TraceHooks(AdapterCore):
             parent_span_id=parent_span_id,
             attributes=document(attributes) or {},
         )
-        await self._awrite(lambda stores: wait(runs_of(stores).start_span(span)))
+        await self._awrite(None, lambda stores: wait(runs_of(stores).start_span(span)))
 
     def on_span_end(
         self, span_id: str, status: str = "ok", attributes: dict[str, Any] | None = None
     ) -> None:
         """Store how a span ended; `attributes` are merged."""
-        self._write(self._span_end(span_id, status, attributes))
+        self._write(None, self._span_end(span_id, status, attributes))
 
     async def aon_span_end(
         self, span_id: str, status: str = "ok", attributes: dict[str, Any] | None = None
     ) -> None:
         """See `on_span_end`."""
-        await self._awrite(self._span_end(span_id, status, attributes))
+        await self._awrite(None, self._span_end(span_id, status, attributes))
 
     def _span_end(self, span_id: str, status: str, attributes: dict[str, Any] | None) -> Make[None]:
         ended_at, details = lifecycle.now(), document(attributes)

@@ -8,6 +8,7 @@ from typing import Any
 
 from praison_persist import core_events, lifecycle, owners, transcript
 from praison_persist._adapter.core import AdapterCore, Begun, Make
+from praison_persist._adapter.units import Said
 from praison_persist._adapter.values import accepted_answer, document
 from praison_persist._flow import Flow
 from praison_persist.errors import PersistError
@@ -34,7 +35,7 @@ class TurnKeeper(AdapterCore):
 
     def record_call(self, call: ToolCall) -> None:
         """Store a tool call that begins, or what is now known of it. Called by the tool hooks."""
-        self._write(lambda stores: lifecycle.tool_call(stores, call))
+        self._write(call.session_id, lambda stores: lifecycle.tool_call(stores, call))
 
     def record_tool_turn(
         self, turn: Turn, call: ToolCall, messages: list[ConversationMessage]
@@ -43,7 +44,10 @@ class TurnKeeper(AdapterCore):
         # Tools may return side by side; the user's message comes before all of them.
         with turn.writing:
             user = self._late_user(turn)
-            self._write(lambda stores: lifecycle.tool_turn(stores, call, [*user, *messages]))
+            self._write(
+                turn.session_id,
+                lambda stores: lifecycle.tool_turn(stores, call, [*user, *messages]),
+            )
 
     def _begin_run(
         self, session_id: str, run_id: str, prompt: str | None, metadata: dict[str, Any]
@@ -173,7 +177,7 @@ class TurnKeeper(AdapterCore):
         if content:
             messages.append(turn.message("assistant", content, metadata=dict(_PARTIAL)))
         said = [append(*messages)] if messages else []
-        self._write(*said, self._end_turn(turn, status))
+        self._write(turn.session_id, *said, self._end_turn(turn, status))
 
     def _abandon_streams(self) -> list[Make[None]]:
         return [make for turn in open_streams(self) for make in self._abandon(turn)]
@@ -197,7 +201,7 @@ class TurnKeeper(AdapterCore):
 
 def append(*messages: ConversationMessage) -> Make[None]:
     """Return the write that appends these messages to their session."""
-    return lambda stores: lifecycle.append(stores, messages)
+    return Said(messages)
 
 
 def _run(turn: Turn, status: str, metadata: dict[str, Any]) -> Run:

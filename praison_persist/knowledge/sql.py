@@ -29,7 +29,8 @@ from praison_persist.knowledge.terms import exists_term, numbers_of, terms_of
 from praison_persist.knowledge.vectors import pack, score_of, scores, unpack
 from praison_persist.models import KnowledgeCollection, KnowledgeDocument
 from praison_persist.sql import knowledge as ops
-from praison_persist.sql.database import AsyncDatabase, Database, OffloadedDatabase, open_async
+from praison_persist.sql.database import AsyncDatabase, Database
+from praison_persist.sql.offloaded import OffloadedDatabase, open_async
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.url import Target, parse_url

@@ -36,6 +36,7 @@ from praison_persist.models import (
     SessionPage,
 )
 from praison_persist.sql import views
+from praison_persist.sql.alone import alone, needs_snapshot
 from praison_persist.sql.replica import about_all, about_session
 from praison_persist.sql.schema import Tables
 from praison_persist.sql.shown import MESSAGE_FIELDS, rows, shown
@@ -106,6 +107,7 @@ def insert_session(connection: sa.Connection, t: Tables, session: ConversationSe
     return connection.execute(insert_new(connection, t.sessions), row).rowcount == 1
 
 
+@alone
 @about_session
 def get_session(
     connection: sa.Connection, t: Tables, session_id: str
@@ -206,6 +208,7 @@ def delete_runs(connection: sa.Connection, t: Tables, session_id: str) -> None:
         connection.execute(sa.delete(table).where(table.c.session_id == session_id))
 
 
+@alone
 @about_all
 def list_sessions(
     connection: sa.Connection,
@@ -239,6 +242,7 @@ def _ordered_sessions(t: Tables, user_id: str | None, agent_id: str | None) -> s
     return query
 
 
+@alone
 @about_all
 def page_sessions(
     connection: sa.Connection,
@@ -383,6 +387,7 @@ def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + _CHUNK]
 
 
+@alone
 @about_session
 def get_messages(
     connection: sa.Connection,
@@ -415,6 +420,7 @@ def messages_after(
     return shown(connection, t, session_id, t.messages.c.seq > seq)
 
 
+@alone
 @about_session
 def page_messages(
     connection: sa.Connection,
@@ -481,6 +487,7 @@ def _seqs_of(
     return [seq for some in chunks(ids) for seq in connection.scalars(here.where(c.id.in_(some)))]
 
 
+@alone
 @about_session
 def count(connection: sa.Connection, t: Tables, session_id: str) -> int:
     """See ConversationStore.count."""
@@ -489,6 +496,7 @@ def count(connection: sa.Connection, t: Tables, session_id: str) -> int:
     query = sa.select(sa.func.count()).where(t.messages.c.session_id == session_id, plain)
     if found := connection.execute(query).scalar_one():
         return found
+    needs_snapshot(connection)
     parts = views.current(connection, t, session_id)
     return sum(
         connection.execute(sa.select(sa.func.count()).where(part.condition(t))).scalar_one()

@@ -10,25 +10,34 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from praison_persist._flow import finish
+from praison_persist._flow import arun, finish, run
 from praison_persist.errors import PersistError, UnavailableError
+from praison_persist.models import ConversationMessage
 from praison_persist.sql import migrate
+from praison_persist.sql.alone import ALONE, NeedsSnapshot, is_alone
+from praison_persist.sql.appends import Append, result
+from praison_persist.sql.conversation import add_messages
 from praison_persist.sql.dialects import Driver
-from praison_persist.sql.engines import READ_ONLY, AsyncEngines, Engines, Pair
+from praison_persist.sql.direct import checked_out
+from praison_persist.sql.engines import READ_ONLY, AppendingEngine, AsyncEngines, Engines, Pair
 from praison_persist.sql.failures import connect_errors, is_transient, translate
+from praison_persist.sql.group_commit import Slot, committing
+from praison_persist.sql.group_commit_loop import LoopCommit
+from praison_persist.sql.group_commit_threads import GroupCommit
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.replica import Behind, Replica
 from praison_persist.sql.schema import Tables, tables
 from praison_persist.sql.statements import Unchanged
 from praison_persist.sql.url import Target
 
-__all__ = ["AsyncDatabase", "Database", "OffloadedDatabase", "open_async"]
+__all__ = ["AsyncDatabase", "Database"]
 
 _log = logging.getLogger(__name__)
 
@@ -60,20 +69,24 @@ class _Core:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise _closed(self.target)
+            raise closed(self.target)
 
     def _wrote(self, op: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """Remember a write, also one that failed: it may have been committed."""
         if self.replica is not None:
             self.replica.written.add(op, args)
 
+    def _appended(self, appends: Sequence[Append]) -> None:
+        for append in appends:
+            self._wrote(add_messages, (append.session_id,))
+
     def _failed(
-        self, error: BaseException, delays: list[float], attempt: int, started: float
+        self, error: BaseException, delays: Iterator[float], attempt: int, started: float
     ) -> float:
         """Return how long to wait before the next try, or raise what the caller gets."""
         dialect = self.target.dialect
-        if is_transient(error, dialect) and delays:
-            delay = delays.pop(0)
+        delay = next(delays, None) if is_transient(error, dialect) else None
+        if delay is not None:
             _log.warning(
                 "%s: try %d failed, next in %.2f s: %s",
                 self.target.address,
@@ -91,7 +104,13 @@ class _Core:
         ) from error
 
 
-def _closed(target: Target) -> PersistError:
+def _appending_of(pair: Pair[R]) -> AppendingEngine[R]:
+    if pair.appending is None:
+        raise TypeError("messages are not appended on engines of their own")
+    return pair.appending
+
+
+def closed(target: Target) -> PersistError:
     return PersistError(f"The store of {target.address} is closed; open a new one")
 
 
@@ -146,6 +165,9 @@ class Database(_Core):
         replica, engines = self.replica, self._replicas
         marks = None if replica is None else replica.marks(op, args)
         if replica is None or engines is None or marks is None:
+            if is_alone(op) and self.engines.get().alone is not None:
+                with suppress(NeedsSnapshot):
+                    return self._attempt(work, {READ_ONLY: True, ALONE: True})
             return self._attempt(work, {READ_ONLY: True})
         if self._ready and replica.may_answer(marks):
             self._check_open()
@@ -181,29 +203,81 @@ class Database(_Core):
         self._replicate(pair, "The")
 
     def _attempt(self, work: Callable[[sa.Connection], R], options: dict[str, Any]) -> R:
-        started, attempt, delays = time.monotonic(), 0, list(self.options.retry.delays())
+        def transaction(pair: Pair[sa.Engine]) -> R:
+            if ALONE in options and pair.alone is not None:
+                with pair.alone.connect().execution_options(**options) as connection:
+                    return work(connection)
+            engine = pair.reader if options else pair.writer
+            with engine.connect().execution_options(**options) as connection, connection.begin():
+                return work(connection)
+
+        return self._tried(transaction, writes=not options)
+
+    def add_messages(
+        self, session_id: str, messages: Sequence[ConversationMessage], now: float
+    ) -> list[ConversationMessage]:
+        """See `ConversationStore.add_messages`. What others append now may go with it."""
+        if self.target.dialect.appending is None:
+            return self.run(add_messages, session_id, messages, now)
+        append = Append.of(session_id, messages, now)
+        if not append.messages:
+            return []
+        self._check_open()
+        commits = self.commits
+        if self.options.group_commit and commits is not None:
+            return result(messages, commits.submit(append, self))
+        slot = Slot(append, self)
+        run(committing([slot]))
+        return result(messages, slot.result())
+
+    @property
+    def commits(self) -> GroupCommit | None:
+        """What gathers the appends of all stores of this database in the process."""
+        appending = self.engines.get().appending
+        commits = None if appending is None else appending.commits
+        return commits if isinstance(commits, GroupCommit) else None
+
+    def commit_alone(self, append: Append) -> list[ConversationMessage]:
+        """See `Commits`."""
+        return self.run(add_messages, append.session_id, append.messages, append.now)
+
+    def commit(self, appends: Sequence[Append]) -> list[bool]:
+        """See `Commits`. Raises as `run`, and Irregular if one of them is stored already."""
+
+        def transaction(pair: Pair[sa.Engine]) -> list[bool]:
+            appending = _appending_of(pair)
+            with checked_out(appending.engine) as connection:
+                return appending.appender(connection, appends)
+
+        try:
+            return self._tried(transaction, writes=True)
+        finally:
+            self._appended(appends)
+
+    def _tried(self, transaction: Callable[[Pair[sa.Engine]], R], *, writes: bool) -> R:
+        started, attempt, delays = time.monotonic(), 0, self.options.retry.delays()
         while True:
             attempt += 1
             self._check_open()
             pair = self.engines.get()
             try:
                 self._make_ready(pair)
-                engine = pair.reader if options else pair.writer
-                with (
-                    engine.connect().execution_options(**options) as connection,
-                    connection.begin(),
-                ):
-                    result = work(connection)
+                result = transaction(pair)
                 break
             except Unchanged as unchanged:
                 result = unchanged.value
                 break
             except self._failures as error:
+                pair.doubt.since = time.monotonic()
                 delay = self._failed(error, delays, attempt, started)
             time.sleep(delay)
-        if not options and self.target.sync_on_write:
+        if writes and self.target.sync_on_write:
             self._replicate(pair, "The write is stored in the primary, but the")
         return result
+
+    def make_ready(self) -> None:
+        """Check, or create, the tables now."""
+        self._tried(lambda _pair: None, writes=False)
 
     def _make_ready(self, pair: Pair[sa.Engine]) -> None:
         if self._ready:
@@ -288,6 +362,9 @@ class AsyncDatabase(_Core):
         replica, engines = self.replica, self._replicas
         marks = None if replica is None else replica.marks(op, args)
         if replica is None or engines is None or marks is None:
+            if is_alone(op) and self.engines.get().alone is not None:
+                with suppress(NeedsSnapshot):
+                    return await self._attempt(work, {READ_ONLY: True, ALONE: True})
             return await self._attempt(work, {READ_ONLY: True})
         if self._ready and replica.may_answer(marks):
             self._check_open()
@@ -313,31 +390,78 @@ class AsyncDatabase(_Core):
         if self._replicas is not None:
             await self._replicas.close()
 
+    async def add_messages(
+        self, session_id: str, messages: Sequence[ConversationMessage], now: float
+    ) -> list[ConversationMessage]:
+        """See `Database.add_messages`."""
+        if self.target.dialect.appending is None:
+            return await self.run(add_messages, session_id, messages, now)
+        append = Append.of(session_id, messages, now)
+        if not append.messages:
+            return []
+        self._check_open()
+        appending = self.engines.get().appending
+        if (
+            self.options.group_commit
+            and appending is not None
+            and isinstance(appending.commits, LoopCommit)
+        ):
+            return result(messages, await appending.commits.submit(append, self))
+        slot = Slot(append, self)
+        await arun(committing([slot]))
+        return result(messages, slot.result())
+
+    async def commit_alone(self, append: Append) -> list[ConversationMessage]:
+        """See `Commits`."""
+        return await self.run(add_messages, append.session_id, append.messages, append.now)
+
+    async def commit(self, appends: Sequence[Append]) -> list[bool]:
+        """See `Commits`."""
+
+        async def transaction(pair: Pair[Any]) -> list[bool]:
+            appending = _appending_of(pair)
+            async with appending.engine.connect() as connection:
+                stored: list[bool] = await connection.run_sync(
+                    lambda sync: appending.appender(sync.connection, appends)
+                )
+            return stored
+
+        try:
+            return await self._tried(transaction)
+        finally:
+            self._appended(appends)
+
     async def _attempt(self, work: Callable[[sa.Connection], R], options: dict[str, Any]) -> R:
-        started, attempt, delays = time.monotonic(), 0, list(self.options.retry.delays())
+        async def transaction(pair: Pair[Any]) -> R:
+            if ALONE in options and pair.alone is not None:
+                async with pair.alone.connect() as connection:
+                    await connection.execution_options(**options)
+                    found: R = await connection.run_sync(work)
+                return found
+            async with (pair.reader if options else pair.writer).connect() as connection:
+                await connection.execution_options(**options)
+                async with connection.begin():
+                    result: R = await connection.run_sync(work)
+            return result
+
+        return await self._tried(transaction)
+
+    async def _tried(self, transaction: Callable[[Pair[Any]], Coroutine[Any, Any, R]]) -> R:
+        started, attempt, delays = time.monotonic(), 0, self.options.retry.delays()
         while True:
             attempt += 1
             self._check_open()
+            pair = self.engines.get()
             try:
-                pair = self.engines.get()
                 await self._make_ready(pair.writer)
-                engine = pair.reader if options else pair.writer
-                return await finish(self._transaction(engine, work, options))
+                return await finish(transaction(pair))
             except Unchanged as unchanged:
                 found: R = unchanged.value
                 return found
             except self._failures as error:
+                pair.doubt.since = time.monotonic()
                 delay = self._failed(error, delays, attempt, started)
             await asyncio.sleep(delay)
-
-    async def _transaction(
-        self, engine: Any, work: Callable[[sa.Connection], R], options: dict[str, Any]
-    ) -> R:
-        async with engine.connect() as connection:
-            await connection.execution_options(**options)
-            async with connection.begin():
-                result: R = await connection.run_sync(work)
-        return result
 
     async def _make_ready(self, engine: Any) -> None:
         if self._ready:
@@ -360,71 +484,3 @@ async def _answer(
     async with engines.get().reader.connect() as connection:
         result: R = await connection.run_sync(replica.answer, work, marks)
     return result
-
-
-class OffloadedDatabase:
-    """A sync database for asyncio: each operation runs in a worker thread.
-
-    For drivers that have no async form, and for in-memory databases, which live on one connection.
-
-    Args:
-        database: runs the operations.
-        owned: close it together with this one.
-    """
-
-    def __init__(self, database: Database, *, owned: bool = True) -> None:
-        self.database = database
-        self.target, self.tables = database.target, database.tables
-        self._owned, self._closed = owned, False
-
-    def __repr__(self) -> str:
-        return f"OffloadedDatabase({self.database!r})"
-
-    async def run(
-        self,
-        op: Callable[Concatenate[sa.Connection, Tables, P], R],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> R:
-        """See `AsyncDatabase.run`."""
-        self._check_open()
-        return await finish(asyncio.to_thread(self.database.run, op, *args, **kwargs))
-
-    async def read(
-        self,
-        op: Callable[Concatenate[sa.Connection, Tables, P], R],
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> R:
-        """See `AsyncDatabase.read`."""
-        self._check_open()
-        return await finish(asyncio.to_thread(self.database.read, op, *args, **kwargs))
-
-    async def connect(self) -> None:
-        """See `AsyncDatabase.connect`."""
-        self._check_open()
-        await asyncio.to_thread(self.database.connect)
-
-    async def sync(self) -> None:
-        """See `Database.sync`."""
-        self._check_open()
-        await finish(asyncio.to_thread(self.database.sync))
-
-    async def close(self) -> None:
-        """See `AsyncDatabase.close`."""
-        self._closed = True
-        if self._owned:
-            await asyncio.to_thread(self.database.close)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise _closed(self.target)
-
-
-def open_async(target: Target, options: SQLOptions) -> AsyncDatabase | OffloadedDatabase:
-    """Return the asyncio database for a target: native if there is a driver for it."""
-    if target.memory or not any(driver.is_async for driver in target.dialect.drivers):
-        return OffloadedDatabase(Database(target, options))
-    return AsyncDatabase(target, options)

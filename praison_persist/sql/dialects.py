@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["DIALECTS", "Cluster", "Dialect", "Driver", "flag"]
+__all__ = ["DIALECTS", "Appending", "Cluster", "Dialect", "Driver", "flag"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Driver:
         sqlalchemy_class: "module:Class" of the SQLAlchemy dialect, where SQLAlchemy has none.
         environment: variables -> arguments that they give where the URL does not.
         one_host: its connect takes one host; of several in a URL, we try each in turn.
+        append_args: passed to connect as well, for connections that append alone.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Driver:
     sqlalchemy_class: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     one_host: bool = False
+    append_args: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,24 @@ class Cluster:
     not_ready: int
     identity: str
     see_commits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appending:
+    """How messages are appended, where it is faster than by `conversation.add_messages`.
+
+    Attributes:
+        appender: "module:Class" of an `appends.Appender`.
+        lanes: how many commits of a process may run at once.
+        autocommit: on connections of its own, which commit each statement.
+        settings: a statement for each of these; not behind a pooler, which would give its effect to
+            others.
+    """
+
+    appender: str
+    lanes: int
+    autocommit: bool = False
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +163,7 @@ class Dialect:
             are no replicas.
         position: a query for how far a server's log goes, as a number: what a primary wrote, what
             a replica shows; None: it cannot be told.
+        appending: of messages; None: each append is an operation like others.
     """
 
     name: str
@@ -185,6 +206,7 @@ class Dialect:
     cluster: Cluster | None = None
     replica_query: Mapping[str, str] | None = None
     position: str | None = None
+    appending: Appending | None = None
 
 
 CONNECT_TIMEOUT_S: Final = 10
@@ -246,6 +268,15 @@ _ASYNCPG = Driver(
     ),
     reported=lambda connection, name: getattr(connection.get_settings(), name, None),
 )
+# Only a nested loop over the primary key of the sessions locks these in the order of the
+# parameters, as all who append do; and one plan is made for good.
+_PLANNING: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    **dict.fromkeys(("enable_seqscan", "enable_mergejoin", "enable_hashjoin", "jit"), "off"),
+}
+_planning = ", ".join(
+    f"set_config('{name}', '{value}', false)" for name, value in _PLANNING.items()
+)
 POSTGRESQL: Final = Dialect(
     name="postgresql",
     schemes=("postgresql", "postgres"),
@@ -275,6 +306,13 @@ POSTGRESQL: Final = Dialect(
     "WHEN current_setting('synchronous_commit') = 'off' THEN pg_current_wal_insert_lsn() "
     "ELSE pg_current_wal_flush_lsn() END - '0/0' AS bigint)",
     schemas=True,
+    # With one lane, 2 to 8 who append are slower than each on a connection of its own.
+    appending=Appending(
+        "praison_persist.sql.append_postgresql:PostgreSQLAppender",
+        lanes=2,
+        autocommit=True,
+        settings=f"SELECT {_planning}",
+    ),
 )
 
 
@@ -385,7 +423,15 @@ MYSQL: Final = Dialect(
     name="mysql",
     schemes=("mysql", "mariadb"),
     drivers=(
-        _mysql("pymysql", "pymysql", is_async=False, handshake="read_timeout"),
+        _mysql(
+            "pymysql",
+            "pymysql",
+            is_async=False,
+            handshake="read_timeout",
+            # FOUND_ROWS, which SQLAlchemy relies on, and MULTI_STATEMENTS (MySQL manual,
+            # "Connection Phase", Capabilities Flags); the other drivers have the latter on.
+            append_args={"client_flag": 2 | 1 << 16},
+        ),
         _MYSQLDB,
         _AIOMYSQL,
         _mysql("asyncmy", "asyncmy", "asyncmy", is_async=True, handshake="async_creator_fn"),
@@ -415,6 +461,7 @@ MYSQL: Final = Dialect(
         see_commits="SET SESSION wsrep_sync_wait = 7",  # SELECT, UPDATE and DELETE, INSERT
     ),
     replica_query={"load_balance_hosts": "random"},
+    appending=Appending("praison_persist.sql.append_mysql:MySQLAppender", lanes=2, autocommit=True),
 )
 
 
@@ -505,6 +552,7 @@ SQLITE: Final = Dialect(
     # Dropping or renaming a table must not cascade.
     migration_settings=("PRAGMA busy_timeout={wait_ms}", "PRAGMA foreign_keys=OFF"),
     pings=False,
+    appending=Appending("praison_persist.sql.append_sqlite:SQLiteAppender", lanes=1),
 )
 
 

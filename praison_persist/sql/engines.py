@@ -8,24 +8,36 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
+from math import inf
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from praison_persist import _json
 from praison_persist._adapt import is_background
+from praison_persist.sql.alone import ALONE
+from praison_persist.sql.appends import Appender
 from praison_persist.sql.connecting import as_configuration, watch_connects
-from praison_persist.sql.dialects import BUSY_TIMEOUT_S, SQLITE, Driver
+from praison_persist.sql.dialects import BUSY_TIMEOUT_S, SQLITE, Appending, Driver
 from praison_persist.sql.embedded_replica import EmbeddedReplica
+from praison_persist.sql.group_commit_loop import LoopCommit
+from praison_persist.sql.group_commit_threads import GroupCommit
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.pool import FairPool
 from praison_persist.sql.recognition import check_server
+from praison_persist.sql.schema import tables
 from praison_persist.sql.url import Target, parse_url
 
 __all__ = ["READ_ONLY", "AsyncEngines", "Engines", "engine_arguments", "set_up"]
+
+# A connection that idled for longer is tested before it is used.
+PING_AFTER_S = 1.0
+_USED = "praison_used"
 
 # Execution option of a transaction that only reads: on SQLite it does not queue with the writers.
 READ_ONLY = "praison_read_only"
@@ -33,25 +45,61 @@ READ_ONLY = "praison_read_only"
 E = TypeVar("E")
 
 
+@dataclass(slots=True)
+class Doubt:
+    """Since when the connections of a database are to be tested before they are used.
+
+    Attributes:
+        since: of time.monotonic(); those used later are not meant.
+    """
+
+    since: float = -inf
+
+
+@dataclass(frozen=True, slots=True)
+class AppendingEngine(Generic[E]):
+    """Where messages are appended, and what gathers those of many callers."""
+
+    engine: E
+    appender: Appender
+    commits: GroupCommit | LoopCommit
+
+
 @dataclass(frozen=True, slots=True)
 class Pair(Generic[E]):
     """Where writes and where reads go; the same pool unless the dialect has a single writer.
 
     Attributes:
+        alone: for reads of one statement; None: they are transactions like others.
+        appending: where messages are appended; None: like all else that is written.
         embedded: keeps the file that is read.
+        doubt: of the connections of all of them, once one was lost.
     """
 
     writer: E
     reader: E
+    alone: E | None = None
+    appending: AppendingEngine[E] | None = None
     embedded: EmbeddedReplica | None = None
+    doubt: Doubt = field(default_factory=Doubt)
+
+    @property
+    def engines(self) -> list[E]:
+        """All of them, each once."""
+        found = [self.writer, self.reader]
+        if self.appending is not None:
+            found.append(self.appending.engine)
+        return list(dict.fromkeys(found))
 
 
-def engine_arguments(target: Target, driver: Driver, options: SQLOptions) -> dict[str, Any]:
+def engine_arguments(
+    target: Target, driver: Driver, options: SQLOptions, *, appends: bool = False
+) -> dict[str, Any]:
     """Return the keyword arguments of create_engine that both colours share."""
+    also = driver.append_args if appends else {}
     return {
         "url": target.sqlalchemy_url(driver),
-        "connect_args": target.connect_args(driver),
-        "pool_pre_ping": options.pool_pre_ping and target.dialect.pings,
+        "connect_args": {**target.connect_args(driver), **also},
         "pool_recycle": -1 if target.memory else options.pool_recycle,
         "pool_timeout": options.pool_timeout,
         "hide_parameters": True,
@@ -60,18 +108,48 @@ def engine_arguments(target: Target, driver: Driver, options: SQLOptions) -> dic
     }
 
 
-def _pool(target: Target, options: SQLOptions, *, writer: bool) -> dict[str, Any]:
+def _pool(
+    target: Target, options: SQLOptions, *, writer: bool, appending: Appending | None
+) -> dict[str, Any]:
+    if appending is not None:
+        return {
+            "pool_size": options.pool_size,
+            "max_overflow": options.max_overflow,
+            "isolation_level": "AUTOCOMMIT",
+            # What appends ends its transactions.
+            "pool_reset_on_return": None,
+            "skip_autocommit_rollback": True,
+        }
     if target.memory or (writer and target.dialect.single_writer):
         return {"pool_size": 1, "max_overflow": 0}
     return {"pool_size": options.pool_size, "max_overflow": options.max_overflow}
 
 
-def _pair(target: Target, make: Callable[[bool], Any]) -> Pair[Any]:
-    writer = make(True)
-    if target.dialect.single_writer and not target.memory:
-        return Pair(writer, make(False))
-    options = target.dialect.read_options
-    return Pair(writer, writer.execution_options(**options) if options else writer)
+def _pair(
+    target: Target,
+    options: SQLOptions,
+    make: Callable[..., Any],
+    commits: Callable[[int], GroupCommit | LoopCommit],
+) -> Pair[Any]:
+    doubt = Doubt()
+    dialect, writer = target.dialect, make(doubt, writer=True)
+    appending = dialect.appending
+    appends, alone = None, None
+    if appending is not None:
+        engine = writer
+        if appending.autocommit:
+            alone = engine = make(doubt, writer=True, appending=appending)
+        module, _, name = appending.appender.partition(":")
+        appender = getattr(import_module(module), name)(
+            tables(options.table_prefix, options.schema), engine.dialect, options.touch_interval
+        )
+        appends = AppendingEngine(engine, appender, commits(appending.lanes))
+    if dialect.single_writer:
+        reader = writer if target.memory else make(doubt, writer=False)
+        return Pair(writer, reader, reader, appends, doubt=doubt)
+    reading = dialect.read_options
+    reader = writer.execution_options(**reading) if reading else writer
+    return Pair(writer, reader, alone, appends, doubt=doubt)
 
 
 def set_up(engine: sa.Engine, target: Target, synchronous: str) -> None:
@@ -100,8 +178,50 @@ def set_up(engine: sa.Engine, target: Target, synchronous: str) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        reading = connection.get_execution_options().get(READ_ONLY, False)
+        options = connection.get_execution_options()
+        if options.get(ALONE, False):
+            return
+        reading = options.get(READ_ONLY, False)
         connection.exec_driver_sql(dialect.begin_read if reading else dialect.begin_write)
+
+
+def _ping_doubtful(engine: sa.Engine, target: Target, options: SQLOptions, doubt: Doubt) -> None:
+    """Test a pooled connection before it is used, if it idled or another was lost meanwhile.
+
+    SQLAlchemy's own `pool_pre_ping` does so each time, at the price of a round trip.
+    """
+    if not (options.pool_pre_ping and target.dialect.pings):
+        return
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_USED] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(connection: Any, record: ConnectionPoolEntry, _fairy: object) -> None:
+        used = record.info.get(_USED)
+        if used is None or (used > doubt.since and time.monotonic() - used < PING_AFTER_S):
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise exc.InvalidatePoolError from error
+        if not alive:
+            raise exc.InvalidatePoolError
+
+
+def _settle(engine: sa.Engine, target: Target, appending: Appending) -> None:
+    """Settle each connection that appends."""
+    if not appending.settings or target.is_pooled:
+        return
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(appending.settings)
+        finally:
+            cursor.close()
 
 
 def _switch_to_wal(cursor: Any) -> None:
@@ -177,25 +297,32 @@ class Engines:
 
     def _make_pair(self) -> Pair[sa.Engine]:
         if self._target.replica is None:
-            return _pair(self._target, self._make)
+            return _pair(self._target, self._options, self._make, GroupCommit)
         arguments = self._target.connect_args(self._driver)
         embedded = EmbeddedReplica(
             self._target.replica,
             self._target.web_url(encrypted=arguments.get("tls", True)),
             arguments.get("auth_token"),
         )
-        return Pair(self._make(writer=True), _reader_of(embedded, self._options), embedded)
+        doubt = Doubt()
+        reader = _reader_of(embedded, self._options)
+        return Pair(self._make(doubt, writer=True), reader, embedded=embedded, doubt=doubt)
 
-    def _make(self, writer: bool) -> sa.Engine:
+    def _make(self, doubt: Doubt, *, writer: bool, appending: Appending | None = None) -> sa.Engine:
         with as_configuration(self._target, exc.ArgumentError, ValueError):
             engine = sa.create_engine(
-                **engine_arguments(self._target, self._driver, self._options),
-                **_pool(self._target, self._options, writer=writer),
+                **engine_arguments(
+                    self._target, self._driver, self._options, appends=appending is not None
+                ),
+                **_pool(self._target, self._options, writer=writer, appending=appending),
                 poolclass=FairPool,
             )
         watch_connects(engine, self._target, self._driver)
         check_server(engine, self._target, self._driver)
         set_up(engine, self._target, self._options.synchronous)
+        _ping_doubtful(engine, self._target, self._options, doubt)
+        if appending is not None:
+            _settle(engine, self._target, appending)
         return engine
 
     def close(self) -> None:
@@ -206,8 +333,10 @@ class Engines:
             self._pair = None
         unused = _sync_cache.release(self._key)
         if unused is not None:
-            unused.writer.dispose()
-            unused.reader.dispose()
+            if unused.appending is not None and isinstance(unused.appending.commits, GroupCommit):
+                unused.appending.commits.close()
+            for engine in unused.engines:
+                engine.dispose()
             if unused.embedded is not None:
                 unused.embedded.close()
 
@@ -219,7 +348,7 @@ def _reader_of(embedded: EmbeddedReplica, options: SQLOptions) -> sa.Engine:
     file = f"file:{quote(str(embedded.path))}"
     arguments["url"] = arguments["url"].set(database=file, query={"mode": "ro", "uri": "true"})
     engine = sa.create_engine(
-        **arguments, **_pool(target, options, writer=False), poolclass=FairPool
+        **arguments, **_pool(target, options, writer=False, appending=None), poolclass=FairPool
     )
     set_up(engine, target, options.synchronous)
     return engine
@@ -246,25 +375,30 @@ class AsyncEngines:
 
     def make(self) -> Pair[Any]:
         """Create the engines, for the running loop."""
-        return _pair(self._target, self._make)
+        return _pair(self._target, self._options, self._make, LoopCommit)
 
     @property
     def key(self) -> object:
         """What stores must have in common to share engines."""
         return self._key
 
-    def _make(self, writer: bool) -> Any:
+    def _make(self, doubt: Doubt, *, writer: bool, appending: Appending | None = None) -> Any:
         # Imported here: it needs greenlet, which sync-only installations of SQLAlchemy 2.1 lack.
         from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - see above
 
         with as_configuration(self._target, exc.ArgumentError, ValueError):
             engine = create_async_engine(
-                **engine_arguments(self._target, self._driver, self._options),
-                **_pool(self._target, self._options, writer=writer),
+                **engine_arguments(
+                    self._target, self._driver, self._options, appends=appending is not None
+                ),
+                **_pool(self._target, self._options, writer=writer, appending=appending),
             )
         watch_connects(engine.sync_engine, self._target, self._driver)
         check_server(engine.sync_engine, self._target, self._driver)
         set_up(engine.sync_engine, self._target, self._options.synchronous)
+        _ping_doubtful(engine.sync_engine, self._target, self._options, doubt)
+        if appending is not None:
+            _settle(engine.sync_engine, self._target, appending)
         return engine
 
     async def close(self) -> None:
@@ -336,9 +470,8 @@ class _LoopEngines:
 
 
 async def _dispose(pair: Pair[Any]) -> None:
-    await pair.writer.dispose()
-    if pair.reader is not pair.writer:
-        await pair.reader.dispose()
+    for engine in pair.engines:
+        await engine.dispose()
 
 
 _loops: dict[asyncio.AbstractEventLoop, _LoopEngines] = {}
@@ -363,7 +496,9 @@ def _after_fork() -> None:
     _abandoned.append(dict(_loops))
     _loops.clear()
     for pair, _users in _sync_cache.entries.values():
-        for engine in {pair.writer, pair.reader}:
+        if pair.appending is not None and isinstance(pair.appending.commits, GroupCommit):
+            pair.appending.commits.forget()
+        for engine in pair.engines:
             _abandoned.append(engine.pool)
             engine.dispose(close=False)
 

@@ -35,6 +35,9 @@ class SQLOptions:
         retry_delay: bound of the wait before the first retry; it doubles with each.
         synchronous: SQLite's setting. FULL: acknowledged means on disk. NORMAL is faster and
             loses the last commits on power failure.
+        group_commit: append what several callers append at the same moment in one commit.
+        touch_interval: a session's `updated_at` may be so much older than its last message. 0: it
+            is that of the last append; each then costs more, for two indexes have it.
         replica_url: a copy of the database that answers reads; see docs/scaling.md.
         replica_lag: how far behind it may be, where the database cannot tell (MariaDB, MySQL):
             what this process wrote is read from the primary for so long.
@@ -51,6 +54,8 @@ class SQLOptions:
     max_retries: int = 3
     retry_delay: float = 0.1
     synchronous: str = "FULL"
+    group_commit: bool = True
+    touch_interval: float = 1.0
     replica_url: str | None = dataclasses.field(default=None, repr=False)
     replica_lag: float = 10.0
 
@@ -67,7 +72,14 @@ class SQLOptions:
         _at_least("pool_size", self.pool_size, 1)
         if self.replica_url is not None and not isinstance(self.replica_url, str):
             raise ConfigurationError("replica_url must be a database URL")
-        for name in ("max_overflow", "pool_timeout", "max_retries", "retry_delay", "replica_lag"):
+        for name in (
+            "max_overflow",
+            "pool_timeout",
+            "max_retries",
+            "retry_delay",
+            "touch_interval",
+            "replica_lag",
+        ):
             _at_least(name, getattr(self, name), 0)
 
     @classmethod

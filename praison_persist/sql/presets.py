@@ -41,6 +41,7 @@ class Preset:
         said: query keys and values of other clients that ask for what `tls` does already.
         options: defaults of SQLOptions.
         several: of a URL that names several hosts, whoever they are.
+        is_pooler: each transaction may run on another connection of the server.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Preset:
     said: Mapping[str, frozenset[str]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     several: bool = False
+    is_pooler: bool = False
 
     def fits(self, hosts: Sequence[tuple[str, int | None]], query: Query) -> bool:
         """Whether the row is about a database that all these hosts serve."""
@@ -261,15 +263,23 @@ PRESETS: Final = (
         # Not for a server that wakes up, but for who loses against another transaction.
         options={**_HOSTED, **COCKROACHDB.option_defaults},
     ),
-    Preset("neon-pooler", (".neon.tech",), "-pooler", flag=_POOLED_FLAG, connect_args=_POOLED_ARGS),
+    Preset(
+        "neon-pooler",
+        (".neon.tech",),
+        "-pooler",
+        flag=_POOLED_FLAG,
+        connect_args=_POOLED_ARGS,
+        is_pooler=True,
+    ),
     Preset(
         "supabase-pooler",
         (".supabase.co", ".pooler.supabase.com"),
         ports=frozenset({6543}),
         flag=_POOLED_FLAG,
         connect_args=_POOLED_ARGS,
+        is_pooler=True,
     ),
-    Preset("pgbouncer", flag=_POOLED_FLAG, connect_args=_POOLED_ARGS),
+    Preset("pgbouncer", flag=_POOLED_FLAG, connect_args=_POOLED_ARGS, is_pooler=True),
 )
 
 

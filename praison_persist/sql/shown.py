@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from praison_persist.models import ConversationMessage
 from praison_persist.sql import views
+from praison_persist.sql.alone import needs_snapshot
 from praison_persist.sql.schema import Tables
 
 __all__ = ["MESSAGE_FIELDS", "rows", "shown", "shown_in"]
@@ -63,6 +64,7 @@ def shown(
     found = rows(connection, t, own, plain, *where, limit=limit, backward=backward)
     if found:
         return found
+    needs_snapshot(connection)
     parts = views.current(connection, t, session_id)
     return shown_in(connection, t, session_id, parts, *where, limit=limit, backward=backward)
 

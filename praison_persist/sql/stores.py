@@ -32,7 +32,8 @@ from praison_persist.protocols import (
 from praison_persist.sql import conversation as ops
 from praison_persist.sql import dump as dump_ops
 from praison_persist.sql import runs as run_ops
-from praison_persist.sql.database import AsyncDatabase, Database, OffloadedDatabase, open_async
+from praison_persist.sql.database import AsyncDatabase, Database
+from praison_persist.sql.offloaded import OffloadedDatabase, open_async
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.search import MessageSearch, search_messages
 from praison_persist.sql.search_index import (
@@ -74,6 +75,13 @@ class SQLConversationStore(ConversationStore):
         target = parse_url(url)
         self._db = Database(target, SQLOptions.from_mapping(options, target.option_defaults))
         self._clock = clock
+
+    @classmethod
+    def on(cls, database: Database, clock: Callable[[], float]) -> Self:
+        """Return the store whose operations this runs."""
+        new = cls.__new__(cls)
+        new._db, new._clock = database, clock  # noqa: SLF001 - of the object that is being made
+        return new
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._db.target})"
@@ -150,7 +158,7 @@ class SQLConversationStore(ConversationStore):
         self, session_id: str, messages: Sequence[ConversationMessage]
     ) -> list[ConversationMessage]:
         """See `ConversationStore.add_messages`."""
-        return self._db.run(ops.add_messages, session_id, messages, self._clock())
+        return self._db.add_messages(session_id, messages, self._clock())
 
     def get_messages(
         self,
@@ -342,7 +350,7 @@ class AsyncSQLConversationStore(AsyncConversationStore):
         self, session_id: str, messages: Sequence[ConversationMessage]
     ) -> list[ConversationMessage]:
         """See `ConversationStore.add_messages`."""
-        return await self._db.run(ops.add_messages, session_id, messages, self._clock())
+        return await self._db.add_messages(session_id, messages, self._clock())
 
     async def get_messages(
         self,

@@ -101,6 +101,11 @@ class Target:
         return self.query.get(_SPREAD[0]) == _SPREAD[1]
 
     @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler may give each transaction another connection of the server."""
+        return any(preset.is_pooler for preset in self._presets())
+
+    @property
     def hosts(self) -> list[tuple[str, int | None]]:
         """The names and ports of the servers, as far as the URL tells."""
         if self.url.host:

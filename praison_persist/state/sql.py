@@ -15,7 +15,8 @@ from sqlalchemy.engine import URL
 from praison_persist._flow import Flow, arun, run, wait
 from praison_persist.errors import ConfigurationError, PersistError
 from praison_persist.sql import state as ops
-from praison_persist.sql.database import AsyncDatabase, Database, OffloadedDatabase, open_async
+from praison_persist.sql.database import AsyncDatabase, Database
+from praison_persist.sql.offloaded import OffloadedDatabase, open_async
 from praison_persist.sql.options import SQLOptions
 from praison_persist.sql.url import Target, parse_url
 from praison_persist.state.base import AsyncBaseStateStore, BaseStateStore, StateDriver

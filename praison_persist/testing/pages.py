@@ -56,6 +56,25 @@ class PageContract(StoreContract):
             assert len(forward) == len(backward) == -(-10 // limit)
 
     @needs(Capability.CURSORS)
+    def test_iterating_is_reading_in_order(self, store: ConversationStore) -> None:
+        """A message at the edge of two pages is met twice, or what comes meanwhile is missed."""
+        store.create_session(session())
+        for index in range(5):
+            store.add_message("s", message(str(index)))
+        everything = store.get_messages("s")
+        for size in (1, 2, 5, 500):
+            assert list(store.iter_messages("s", page_size=size)) == everything
+            backward = store.iter_messages("s", page_size=size, backward=True)
+            assert list(backward) == everything[::-1]
+        met: list[str | None] = []
+        for found in store.iter_messages("s", page_size=2):
+            if not met:
+                store.add_message("s", message("5"))
+            met.append(found.content)
+        assert met == ["0", "1", "2", "3", "4", "5"]
+        assert list(store.iter_messages("nobody")) == []
+
+    @needs(Capability.CURSORS)
     def test_a_page_over_deleted_messages_goes_on(self, store: ConversationStore) -> None:
         """A cursor that points at what is gone ends the reading, or begins it anew."""
         store.create_session(session())

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from praison_persist import _adapt
 from praison_persist.models import ConversationSession
@@ -210,7 +211,7 @@ def test_reads_stay_alone_only_with_one_statement(sqlite_template: Path, tmp_pat
         def record(_c: Any, _k: Any, statement: str, *_rest: Any) -> None:
             seen.append(statement.split(maxsplit=1)[0])
 
-        sa.event.listen(reader, "before_cursor_execute", record)
+        event.listen(reader, "before_cursor_execute", record)
         assert store.get_messages("empty") == []
         assert seen == ["SELECT", "BEGIN", "SELECT", "SELECT"]
 

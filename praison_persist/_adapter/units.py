@@ -70,8 +70,9 @@ def _joined(makes: Sequence[Make]) -> list[Make]:
     """Let messages that follow each other be appended together."""
     found: list[Make] = []
     for make in makes:
-        if found and isinstance(make, Said) and isinstance(found[-1], Said):
-            found[-1] = Said(found[-1].messages + make.messages)
+        last = found[-1] if found else None
+        if isinstance(make, Said) and isinstance(last, Said):
+            found[-1] = Said(last.messages + make.messages)
         else:
             found.append(make)
     return found

@@ -86,7 +86,8 @@ def _import_sessions(
 def _keys(source: str, state: StateStore) -> AbstractContextManager[Keys]:
     """Return what reads the keys of praisonai, which has other ones in Redis than this package."""
     if not source.startswith(("redis://", "rediss://")):
-        return nullcontext(state)
+        keys: Keys = state
+        return nullcontext(keys)
     from praison_persist.transfer.legacy_redis import (  # noqa: PLC0415 - its client
         LegacyRedis,
     )

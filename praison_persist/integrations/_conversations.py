@@ -11,7 +11,7 @@ from praison_persist._adapt import background_loop, blocking, offload
 from praison_persist.connect import Connected, connect
 from praison_persist.errors import ConfigurationError
 from praison_persist.protocols import AsyncConversationStore, ConversationStore
-from praison_persist.sql.database import OffloadedDatabase
+from praison_persist.sql.offloaded import OffloadedDatabase
 from praison_persist.sql.stores import AsyncSQLConversationStore, SQLConversationStore
 
 __all__ = ["Conversations", "Side", "open_conversations"]

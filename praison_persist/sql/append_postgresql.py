@@ -57,7 +57,9 @@ class PostgreSQLAppender:
                 message.seq = rank
                 rows.append(row(message, self._encoded))
             ranks[append.session_id] = rank
-        given = dict(zip(MESSAGE_COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+        given: dict[str, Any] = dict(
+            zip(MESSAGE_COLUMNS, map(list, zip(*rows, strict=True)), strict=True)
+        )
         given["key"] = list(sessions)
         given["counts"] = [count for count, _ in sessions.values()]
         given["times"] = [now for _, now in sessions.values()]
@@ -81,7 +83,7 @@ def _arrays(name: str, **columns: sa.types.TypeEngine[Any]) -> sa.TableValuedAli
     return sa.func.unnest(*parameters).table_valued(*typed).render_derived(name=name)
 
 
-def _statement(t: Tables, touch_interval: float) -> sa.Select[Any]:
+def _statement(t: Tables, touch_interval: float) -> Any:
     s, text = t.sessions, sa.Text()
     added = _arrays("added", key=text, counts=sa.BigInteger(), times=sa.Double())
     recent = s.c.updated_at > added.c.times - sa.literal_column(repr(float(touch_interval)))

@@ -113,7 +113,11 @@ class WriterThreadDatabase(AsyncDatabase):
     ) -> R:
         """See `AsyncDatabase.run`."""
         self._check_open()
-        return await self._commits.run_in_thread(partial(self._writing.run, op, *args, **kwargs))
+
+        def write() -> R:
+            return self._writing.run(op, *args, **kwargs)
+
+        return await self._commits.run_in_thread(write)
 
     async def add_messages(
         self, session_id: str, messages: Sequence[ConversationMessage], now: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -86,8 +86,7 @@ def _import_sessions(
 def _keys(source: str, state: StateStore) -> AbstractContextManager[Keys]:
     """Return what reads the keys of praisonai, which has other ones in Redis than this package."""
     if not source.startswith(("redis://", "rediss://")):
-        keys: Keys = state
-        return nullcontext(keys)
+        return nullcontext(cast("Keys", state))  # whose methods a type checker takes for attributes
     from praison_persist.transfer.legacy_redis import (  # noqa: PLC0415 - its client
         LegacyRedis,
     )

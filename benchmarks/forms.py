@@ -16,6 +16,7 @@ class Form:
         slice_s: of one contender's turn at being measured.
         rounds: of pairs, where one message is appended after the other.
         fewer_rounds: of pairs elsewhere.
+        limit_s: after which no further round of a comparison begins, if there were three.
         crowd_s, crowd_rounds: the same where agents append at once.
         agents: how many do.
         widths: the numbers of agents of the sweep.
@@ -32,6 +33,7 @@ class Form:
     slice_s: float
     rounds: int
     fewer_rounds: int
+    limit_s: float
     crowd_s: float
     crowd_rounds: int
     agents: int
@@ -50,6 +52,7 @@ SMOKE: Final = Form(
     slice_s=0.01,
     rounds=2,
     fewer_rounds=1,
+    limit_s=60,
     crowd_s=0.05,
     crowd_rounds=1,
     agents=4,
@@ -67,6 +70,7 @@ SHORT: Final = Form(
     slice_s=0.12,
     rounds=7,
     fewer_rounds=4,
+    limit_s=40,
     crowd_s=0.4,
     crowd_rounds=3,
     agents=64,
@@ -84,6 +88,7 @@ FULL: Final = Form(
     slice_s=0.2,
     rounds=15,
     fewer_rounds=9,
+    limit_s=600,
     crowd_s=0.8,
     crowd_rounds=7,
     agents=64,

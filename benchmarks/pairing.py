@@ -7,6 +7,7 @@ shared machine may double from one minute to the next, these ratios do not.
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from benchmarks.timing import Slice
 
 __all__ = ["Observation", "Pair", "Ratio", "compare", "kept", "order", "ratio"]
 
+_ROUNDS = 3
 LEAST = 0.6
 """A round is discarded whose baseline is below this share of the baseline's own median rate."""
 
@@ -71,8 +73,13 @@ def compare(
     rounds: int,
     failed: Callable[[str, Exception], None],
     failures: tuple[type[Exception], ...],
+    limit_s: float = float("inf"),
 ) -> list[Observation]:
-    """Measure the pairs, round by round. Who fails is told once, and is measured no more."""
+    """Measure the pairs, round by round. Who fails is told once, and is measured no more.
+
+    After `limit_s` seconds no further round begins, if there were three.
+    """
+    end = time.monotonic() + limit_s
     found: list[Observation] = []
     out: set[str] = set()
 
@@ -85,6 +92,8 @@ def compare(
             return None
 
     for number in range(rounds):
+        if number >= _ROUNDS and time.monotonic() > end:
+            break
         for pair, baseline_first in order(pairs, number):
             # One that is its own baseline is measured once.
             names = list(dict.fromkeys((pair.baseline, pair.contender)))

@@ -159,6 +159,7 @@ class Team:
             rounds,
             lambda name, error: self.failed(workload, name, error),
             (WorkerError,),
+            self.form.limit_s,
         )
         tallies = self.verified(workload, names) if verify else {}
         self._record(workload, metric, observed, tallies, size)

@@ -182,12 +182,14 @@ class Bench:
         sessions = [self.begin() for _ in range(agents)]
         append = self.contender.append
         crew = [Agent(append, session.handle) for session in sessions]
+        self.finish(self.contender.gather(agents))
         cpu = time.process_time()
         if inspect.iscoroutinefunction(append):
             elapsed = self.finish(run_tasks(crew, seconds))
         else:
             elapsed = run_threads(crew, seconds)
         cpu = time.process_time() - cpu
+        self.finish(self.contender.part())
         for agent, session in zip(crew, sessions, strict=True):
             session.acknowledged = agent.acknowledged
             self._errors.raised(agent.errors)

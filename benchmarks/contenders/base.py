@@ -86,6 +86,14 @@ class Contender(ABC):
         """Resume a session with its newest 50 messages and store those of one turn."""
         raise NotImplementedError
 
+    def gather(self, agents: int) -> Any:  # noqa: ARG002 - most need nothing
+        """Make ready for so many agents at once; it is not measured."""
+        return None
+
+    def part(self) -> Any:
+        """Give back what `gather` took: a server has connections for a hundred, of all together."""
+        return None
+
     def fill(self, session: Any, texts: Sequence[str]) -> Any:
         """Store many messages however it is fastest; it is not measured."""
         return self.append_many(session, texts)

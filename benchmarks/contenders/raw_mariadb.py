@@ -118,13 +118,21 @@ class Numbered(Contender):
         self._position = 0
 
     def open(self) -> None:
-        """Make the tables and the connections."""
-        for number in range(self._count):
-            connection = _connect(self.place, self._driver)
-            if not number:
-                for statement in _NUMBERED:
-                    connection.cursor().execute(statement)
-            self._free.put(connection)
+        """Make the tables."""
+        first = _connect(self.place, self._driver)
+        for statement in _NUMBERED:
+            first.cursor().execute(statement)
+        self._free.put(first)
+
+    def gather(self, agents: int) -> None:
+        """Connect for each, up to the number that they share."""
+        for _ in range(min(agents, self._count) - self._free.qsize()):
+            self._free.put(_connect(self.place, self._driver))
+
+    def part(self) -> None:
+        """Keep one connection."""
+        while self._free.qsize() > 1:
+            self._free.get().close()
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:

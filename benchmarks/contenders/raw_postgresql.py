@@ -105,12 +105,23 @@ class Numbered(Contender):
         self._position = 0
 
     def open(self) -> None:
-        """Make the tables and the connections."""
-        for number in range(self._count):
-            connection = psycopg.connect(self.place.url, autocommit=True, prepare_threshold=0)
-            if not number:
-                connection.execute(NUMBERED, prepare=False)
-            self._free.put(connection)
+        """Make the tables."""
+        self._connect()
+        with self._connection() as connection:
+            connection.execute(NUMBERED, prepare=False)
+
+    def _connect(self) -> None:
+        self._free.put(psycopg.connect(self.place.url, autocommit=True, prepare_threshold=0))
+
+    def gather(self, agents: int) -> None:
+        """Connect for each, up to the number that they share."""
+        for _ in range(min(agents, self._count) - self._free.qsize()):
+            self._connect()
+
+    def part(self) -> None:
+        """Keep one connection."""
+        while self._free.qsize() > 1:
+            self._free.get().close()
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -180,13 +191,25 @@ class AsyncNumbered(Contender):
         self._statement = append_statement([f"${number}" for number in range(1, 6)])
 
     async def open(self) -> None:
-        """Make the tables and the connections. asyncpg's own pool would add a round trip."""
+        """Make the tables. asyncpg's own pool would add a round trip."""
         self._free: asyncio.LifoQueue[Any] = asyncio.LifoQueue()
-        for number in range(self._count):
-            connection = await asyncpg.connect(self.place.url)
-            if not number:
-                await connection.execute(NUMBERED)
-            self._free.put_nowait((connection, await connection.prepare(self._statement)))
+        first = await asyncpg.connect(self.place.url)
+        await first.execute(NUMBERED)
+        await self._keep(first)
+
+    async def _keep(self, connection: Any) -> None:
+        self._free.put_nowait((connection, await connection.prepare(self._statement)))
+
+    async def gather(self, agents: int) -> None:
+        """Connect for each, up to the number that they share."""
+        for _ in range(min(agents, self._count) - self._free.qsize()):
+            await self._keep(await asyncpg.connect(self.place.url))
+
+    async def part(self) -> None:
+        """Keep one connection."""
+        while self._free.qsize() > 1:
+            connection, _ = self._free.get_nowait()
+            await connection.close()
 
     async def session(self, name: str) -> int:
         """Insert a session; return its key."""

@@ -109,11 +109,20 @@ class Numbered(Contender):
         self._position = 0
 
     def open(self) -> None:
-        """Make the tables and the connections."""
+        """Make the tables."""
         first = _connect(self.place)
         first.executescript(_NUMBERED)
-        for connection in (first, *[_connect(self.place) for _ in range(self._count - 1)]):
-            self._free.put(connection)
+        self._free.put(first)
+
+    def gather(self, agents: int) -> None:
+        """Connect for each, up to the number that they share."""
+        for _ in range(min(agents, self._count) - self._free.qsize()):
+            self._free.put(_connect(self.place))
+
+    def part(self) -> None:
+        """Keep one connection."""
+        while self._free.qsize() > 1:
+            self._free.get().close()
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -85,6 +85,11 @@ def test_who_has_no_baseline_is_measured_alone() -> None:
     assert found == observed(alone, (100, 100), (100, 100))
 
 
+def test_no_round_begins_when_the_time_is_up_but_there_are_three() -> None:
+    found = compare([ONE], lambda _: slice_at(100), 9, lambda *_: None, (OSError,), limit_s=0)
+    assert len(found) == 3
+
+
 def test_who_fails_is_told_once_and_the_others_go_on() -> None:
     told: list[str] = []
 

@@ -13,7 +13,7 @@ from benchmarks.contenders import CONTENDERS, ENGINES, REDIS
 from benchmarks.forms import FORMS
 from benchmarks.machine import file_system
 from benchmarks.process import ROOT
-from benchmarks.report import text, write_into
+from benchmarks.report import summary, text, write_into
 from benchmarks.results import Results
 from benchmarks.running import measured
 from benchmarks.workloads import WORKLOADS
@@ -64,6 +64,7 @@ def _written(results: Results, folder: Path) -> None:
     draw(results, folder)
     if folder.resolve() == RESULTS.parent:
         write_into(PAGE, text(results, PAGE.parent))
+        write_into(ROOT / "README.md", summary(results))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -69,7 +69,12 @@ def summary(results: Results) -> str:
             other = ratios.get("praisonai-async" if contender == "ours-async" else "praisonai")
             rows.append((says, engine, _number(found[0].value), _ratio(raw), _ratio(other)))
     head = "what", "engine", "a second", "raw driver", "praisonai"
-    return f"{_when(results)}\n\n{_table(head, rows)}"
+    return (
+        f"{_table(head, rows)}\n\n"
+        "The last two columns are ratios to the raw driver and to praisonai, measured next to it:"
+        f" above 1 is faster. {_when(results)}\n\n"
+        "![appends a second, one writer](docs/benchmarks/append.svg)"
+    )
 
 
 def title_of(name: str) -> str:

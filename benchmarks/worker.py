@@ -8,6 +8,7 @@ import inspect
 import itertools
 import json
 import os
+import resource
 import sys
 import time
 import traceback
@@ -241,6 +242,9 @@ class Bench:
 
 def main() -> None:
     """Serve the commands on standard input; vendors may print, so answers have their own file."""
+    # Some keep a connection for each session and thread.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     target, engine, url, options = sys.argv[1:]

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from benchmarks.contenders.base import Place
 from benchmarks.contenders.ours import Ours
 from benchmarks.messages import text_of
+from benchmarks.session_growth import multiply
 from praison_persist import ConversationSession, SQLConversationStore
 from praison_persist.sql.schema import Tables
 
@@ -14,7 +15,6 @@ __all__ = ["Growing"]
 
 _NEWEST = 50
 _PAGE = 50
-_BATCH = 5000
 
 
 class Growing(Ours):
@@ -25,12 +25,10 @@ class Growing(Ours):
         self._stores: dict[int, SQLConversationStore] = {}
 
     def lengthen(self, count: int) -> None:
-        """Make a session of this many messages."""
+        """Make a session of this many messages, within the database."""
         self.session(f"of-{count}")
-        for start in range(0, count, _BATCH):
-            numbers = range(start, min(count, start + _BATCH))
-            self.append_many(f"of-{count}", [text_of(number) for number in numbers])
-        self._analyze(self.store)
+        self.append(f"of-{count}", text_of(0))
+        self.store.database.run(multiply, f"of-{count}", count)
 
     def widen(self, count: int) -> None:
         """Make tables with this many sessions; past the store, which makes one a call."""

@@ -76,7 +76,6 @@ def crowd(team: Team) -> None:
         NUMBERED[team.engine],
         (*pool, "pgbench", *_OURS, *_PRAISONAI, *_PEERS),
         Pair("pgbench", "ours-async"),
-        Pair("praisonai", "ours-async"),
         Pair("praisonai-async", "ours-async"),
         Pair("asyncpg-pool", "ours-async"),
         Pair(f"{RAW[team.engine]}-pool", "ours-async"),

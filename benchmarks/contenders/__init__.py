@@ -103,6 +103,9 @@ CONTENDERS: Final[dict[str, Entry]] = {
     "ours-normal": _ours(
         "praison_persist, synchronous=NORMAL", "Ours", (SQLITE,), synchronous="NORMAL"
     ),
+    "ours-alone": _ours(
+        "praison_persist asyncio, group_commit=False", "OursAsync", group_commit=False
+    ),
     "ours-db": _ours("praison_persist db()", "OursDB"),
     "ours-batched": _ours("praison_persist, a turn a batch", "OursTurns"),
     "praisonai": _praisonai("praisonai", "Store"),

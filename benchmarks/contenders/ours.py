@@ -171,7 +171,7 @@ class OursDB(Contender):
 
     def open(self) -> None:
         """Connect and make the tables."""
-        self.db = db(database_url=self.place.url, strict=True)
+        self.db = db(database_url=self.place.url, strict=True, history_limit=_RESUMED)
 
     def session(self, name: str) -> str:
         """Begin as an agent does."""
@@ -181,6 +181,17 @@ class OursDB(Contender):
     def append(self, session: str, text: str) -> None:
         """Tell that the user said it."""
         self.db.on_user_message(session, text, METADATA)
+
+    def turn(self, session: str, texts: Sequence[str]) -> None:
+        """Resume as an agent does; what is told in the block is stored in one transaction."""
+        self.db.on_agent_start("agent-1", session, USER)
+        self.fill(session, texts)
+
+    def fill(self, session: str, texts: Sequence[str]) -> None:
+        """Tell all of it in one block."""
+        with self.db.turn(session):
+            for text in texts:
+                self.append(session, text)
 
     def read(self, session: str) -> list[str | None]:
         """Read all messages."""

@@ -74,7 +74,7 @@ def crowd(team: Team) -> None:
     pairs = pairs_of(
         team,
         NUMBERED[team.engine],
-        (*pool, "pgbench", *_OURS, *_PRAISONAI, *_PEERS),
+        (*pool, "pgbench", *_OURS, "ours-alone", *_PRAISONAI, *_PEERS),
         Pair("pgbench", "ours-async"),
         Pair("praisonai-async", "ours-async"),
         Pair("asyncpg-pool", "ours-async"),
@@ -167,8 +167,17 @@ def turn(team: Team) -> None:
     pairs = pairs_of(
         team,
         "praisonai",
-        ("ours", "ours-batched", "praisonai-async", "openai", "openai-sqlalchemy", "adk"),
+        (
+            "ours",
+            "ours-batched",
+            "ours-db",
+            "praisonai-async",
+            "openai",
+            "openai-sqlalchemy",
+            "adk",
+        ),
         Pair("ours", "ours-batched"),
+        Pair("ours", "ours-db"),
         Pair("praisonai-async", "ours-async"),
         Pair("openai", "ours-batched"),
     )

@@ -20,16 +20,16 @@ from benchmarks.workloads import WORKLOADS
 from tests.servers import missing
 
 OWN = (
-    *("ours", "ours-async", "ours-batched", "ours-db", "ours-state", "ours-vectors"),
+    *("ours", "ours-alone", "ours-async", "ours-batched", "ours-db", "ours-state", "ours-vectors"),
     *("sqlite3", "sqlite3-numbered", "sqlite3-pool", "numpy"),
 )
 _EXPECTED = {  # a contender and a metric of each
     "append": ("ours", "appends/s"),
-    "crowd": ("ours-async", "appends/s"),
+    "crowd": ("ours-alone", "appends/s"),
     "sweep": ("ours-async", "appends/s"),
     "batch": ("ours", "messages/s"),
     "read": ("ours", "middle pages/s"),
-    "turn": ("ours-batched", "turns/s"),
+    "turn": ("ours-db", "turns/s"),
     "writes": ("ours", "bytes/append"),
     "growth": ("ours", "page of sessions, ms"),
     "start": ("ours", "ms"),

@@ -3,6 +3,8 @@
 # make test-knowledge  the tests of all vector stores and of SurrealDB; installs their clients and engines, 2 GB
 # make test-integrations  the tests of other frameworks' adapters; installs the frameworks
 # make check   format, lint, types and import rules
+# make bench   all benchmarks in their short form, 15 minutes: docs/benchmarks/, docs/benchmarks.md
+# make bench-full  the same in their full form, hours
 # make build   the sdist and the wheel, in dist/
 # make docs    the documents as a site, in site/; a broken link or a page left out fails
 # make support  the tables of README.md and docs/ that are data, from praison_persist/backends.py
@@ -17,7 +19,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 export UV_SYSTEM_CERTS := 1
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
-.PHONY: demo test test-knowledge test-integrations docs support check format lint mypy pyright imports build clean
+.PHONY: demo test test-knowledge test-integrations docs support check format lint mypy pyright imports \
+  bench bench-full ours-for-bench build clean
 
 demo: $(VENV)/.agents
 	@$(BIN)/python examples/demo.py
@@ -42,6 +45,30 @@ test-integrations: $(VENV)/.integrations
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
 	$(BIN)/python -m tests.site site
+
+# Environments beside each other: ours, the peers', and the original's, whose needs differ.
+BENCH ?= .venv-bench
+BENCH_ARGS ?=
+MEASURE := $(BENCH)/bin/python -m benchmarks all --json docs/benchmarks/results.json \
+  --plots docs/benchmarks
+
+bench: ours-for-bench $(BENCH)-peers/.installed $(BENCH)-praisonai/.installed
+	$(MEASURE) --form short $(BENCH_ARGS)
+
+bench-full: ours-for-bench $(BENCH)-peers/.installed $(BENCH)-praisonai/.installed
+	$(MEASURE) --form full $(BENCH_ARGS)
+
+ours-for-bench:
+	@$(MAKE) --no-print-directory VENV=$(BENCH) $(BENCH)/.bench
+
+$(BENCH)-peers/.installed: benchmarks/requirements.txt
+$(BENCH)-praisonai/.installed: benchmarks/requirements-praisonai.txt
+
+$(BENCH)-%/.installed:
+	@$(MAKE) --no-print-directory VENV=$(@D) $(@D)/bin/uv
+	@echo "Installing $< into $(@D) ..."
+	@$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --requirement $<
+	@touch $@
 
 support: $(VENV)/bin/python
 	$(BIN)/python -m praison_persist.support README.md docs

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,10 @@ def measured(
         for length in lengths:
             session_id = f"s{length}"
             works: dict[str, Callable[[], Any]] = {
-                "append": lambda s=session_id: store.add_user_message(s, CONTENT),
-                "fork": lambda s=session_id: store.fork_session(s),
-                "last": lambda s=session_id: store.get_chat_history(s, 50),
-                "snapshot": lambda s=session_id: store.create_snapshot(s),
+                "append": partial(store.add_user_message, session_id, CONTENT),
+                "fork": partial(store.fork_session, session_id),
+                "last": partial(store.get_chat_history, session_id, 50),
+                "snapshot": partial(store.create_snapshot, session_id),
             }
             for name, work in works.items():
                 if name == "snapshot" and number % 5:

@@ -77,7 +77,7 @@ class _Core:
             self.replica.written.add(op, args)
 
     def _appended(self, appends: Sequence[Append]) -> None:
-        for append in appends:
+        for append in appends if self.replica is not None else ():
             self._wrote(add_messages, (append.session_id,))
 
     def _failed(
@@ -165,6 +165,7 @@ class Database(_Core):
         replica, engines = self.replica, self._replicas
         marks = None if replica is None else replica.marks(op, args)
         if replica is None or engines is None or marks is None:
+            self._check_open()
             if is_alone(op) and self.engines.get().alone is not None:
                 with suppress(NeedsSnapshot):
                     return self._attempt(work, {READ_ONLY: True, ALONE: True})
@@ -255,13 +256,14 @@ class Database(_Core):
             self._appended(appends)
 
     def _tried(self, transaction: Callable[[Pair[sa.Engine]], R], *, writes: bool) -> R:
-        started, attempt, delays = time.monotonic(), 0, self.options.retry.delays()
+        started, attempt, delays = time.monotonic(), 0, None
         while True:
             attempt += 1
             self._check_open()
             pair = self.engines.get()
             try:
-                self._make_ready(pair)
+                if not self._ready:
+                    self._make_ready(pair)
                 result = transaction(pair)
                 break
             except Unchanged as unchanged:
@@ -269,6 +271,7 @@ class Database(_Core):
                 break
             except self._failures as error:
                 pair.doubt.since = time.monotonic()
+                delays = delays or self.options.retry.delays()
                 delay = self._failed(error, delays, attempt, started)
             time.sleep(delay)
         if writes and self.target.sync_on_write:
@@ -362,6 +365,7 @@ class AsyncDatabase(_Core):
         replica, engines = self.replica, self._replicas
         marks = None if replica is None else replica.marks(op, args)
         if replica is None or engines is None or marks is None:
+            self._check_open()
             if is_alone(op) and self.engines.get().alone is not None:
                 with suppress(NeedsSnapshot):
                     return await self._attempt(work, {READ_ONLY: True, ALONE: True})
@@ -447,7 +451,7 @@ class AsyncDatabase(_Core):
         return await self._tried(transaction)
 
     async def _tried(self, transaction: Callable[[Pair[Any]], Coroutine[Any, Any, R]]) -> R:
-        started, attempt, delays = time.monotonic(), 0, self.options.retry.delays()
+        started, attempt, delays = time.monotonic(), 0, None
         while True:
             attempt += 1
             self._check_open()
@@ -460,6 +464,7 @@ class AsyncDatabase(_Core):
                 return found
             except self._failures as error:
                 pair.doubt.since = time.monotonic()
+                delays = delays or self.options.retry.delays()
                 delay = self._failed(error, delays, attempt, started)
             await asyncio.sleep(delay)
 

@@ -290,6 +290,9 @@ class Engines:
 
     def get(self) -> Pair[sa.Engine]:
         """Return the engines, made if this is the first use."""
+        pair = self._pair
+        if pair is not None:
+            return pair
         with self._lock:
             if self._pair is None:
                 self._pair = _sync_cache.acquire(self._key, self._make_pair)

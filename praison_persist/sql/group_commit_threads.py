@@ -47,7 +47,7 @@ class GroupCommit:
         self._mutex = threading.Lock()
         self._free = self._lanes
         self._queue: deque[Slot] = deque()
-        self._places = threading.BoundedSemaphore(QUEUED_MAX)
+        self._room = threading.Condition(self._mutex)
         self._loop_places: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
         self._thread: ThreadPoolExecutor | None = None
 
@@ -59,21 +59,23 @@ class GroupCommit:
                 UnavailableError.
         """
         slot = Slot(append, commits)
-        with self._places:
-            if self._may_lead(slot, threading.Lock):
-                self._lead([slot])
-            else:
-                self._wait(slot)
+        if self._may_lead(slot):
+            self._lead([slot])
+        else:
+            self._wait(slot)
         return slot.result()
 
-    def _may_lead(self, slot: Slot, lock: Callable[[], threading.Lock] | None) -> bool:
+    def _may_lead(self, slot: Slot) -> bool:
         """Take a lane, or queue the slot."""
         with self._mutex:
+            if slot.future is None:
+                while not self._free and len(self._queue) >= QUEUED_MAX:
+                    self._room.wait()
             if self._free:
                 self._free -= 1
                 return True
-            if lock is not None:
-                slot.turn = lock()
+            if slot.future is None:
+                slot.turn = threading.Lock()
                 slot.turn.acquire()
             self._queue.append(slot)
         return False
@@ -102,7 +104,7 @@ class GroupCommit:
         slot = Slot(append, commits)
         slot.future = loop.create_future()
         async with places:
-            if self._may_lead(slot, None):
+            if self._may_lead(slot):
                 self._start([slot])
             await until_settled(slot, self._queue, self._mutex)
         return slot.result()
@@ -162,6 +164,7 @@ class GroupCommit:
             following = take(self._queue)
             if not following:
                 self._free += 1
+            self._room.notify_all()
         if following and (turn := following[0].turn) is not None:
             following[0].batch = following
             turn.release()

@@ -14,7 +14,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
-from praison_persist.integrations.langgraph import PraisonSaver, PraisonStore
+from praison_persist.integrations.langgraph import PersistSaver, PersistStore
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from surroundings import surroundings
@@ -49,7 +49,7 @@ def main() -> None:
     builder.add_node("remember", remember)
     builder.add_edge(START, "ask")
     builder.add_edge("ask", "remember")
-    with surroundings(), PraisonSaver(DATABASE) as saver, PraisonStore(DATABASE) as store:
+    with surroundings(), PersistSaver(DATABASE) as saver, PersistStore(DATABASE) as store:
         graph = builder.compile(checkpointer=saver, store=store)
         print(f"Process {os.getpid()}")
         asked = graph.get_state(THREAD).interrupts

@@ -24,10 +24,10 @@ from praison_persist.integrations.langgraph._keys import check_key_prefix
 from praison_persist.integrations.langgraph._listing import Listing
 from praison_persist.integrations.langgraph._opening import StateOrURL, open_state
 
-__all__ = ["PraisonSaver"]
+__all__ = ["PersistSaver"]
 
 
-class PraisonSaver(BaseCheckpointSaver[str]):  # type: ignore[misc]  # typed only where LangGraph is installed
+class PersistSaver(BaseCheckpointSaver[str]):  # type: ignore[misc]  # typed only where LangGraph is installed
     """Keeps the checkpoints of graphs in a state store, for sync and async graphs.
 
     Args:

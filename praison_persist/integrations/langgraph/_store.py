@@ -22,10 +22,10 @@ from praison_persist.integrations.langgraph._items import Embedding, Items
 from praison_persist.integrations.langgraph._keys import check_key_prefix
 from praison_persist.integrations.langgraph._opening import StateOrURL, open_state
 
-__all__ = ["PraisonStore"]
+__all__ = ["PersistStore"]
 
 
-class PraisonStore(BaseStore):  # type: ignore[misc]  # typed only where LangGraph is installed
+class PersistStore(BaseStore):  # type: ignore[misc]  # typed only where LangGraph is installed
     """Keeps the items of LangGraph's long-term memory in a state store, for sync and async graphs.
 
     Args:

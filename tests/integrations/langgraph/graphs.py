@@ -15,7 +15,7 @@ from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 from langgraph.types import Command, Send, interrupt
 
-from praison_persist.integrations.langgraph import PraisonSaver, PraisonStore
+from praison_persist.integrations.langgraph import PersistSaver, PersistStore
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
@@ -99,7 +99,7 @@ def deltas(saver: BaseCheckpointSaver[Any]) -> Any:
 
 def main(location: dict[str, Any], step: str) -> None:
     """Begin the approval, or answer it; print what is known then."""
-    with PraisonSaver(**location) as saver, PraisonStore(**location) as store:
+    with PersistSaver(**location) as saver, PersistStore(**location) as store:
         graph = approval(saver, store)
         given: Any = {"steps": ["begin"]} if step == "begin" else Command(resume=step == "yes")
         found = graph.invoke(given, CONFIG)

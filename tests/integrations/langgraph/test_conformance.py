@@ -13,13 +13,13 @@ needs("langgraph.checkpoint.conformance", extra="integrations", required_by=INTE
 from langgraph.checkpoint.conformance import checkpointer_test, validate  # noqa: E402
 from langgraph.checkpoint.conformance.capabilities import ALL_CAPABILITIES  # noqa: E402
 
-from praison_persist.integrations.langgraph import PraisonSaver  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver  # noqa: E402
 
 
 def test_the_published_suite_passes(everywhere: Location) -> None:
-    @checkpointer_test(name="PraisonSaver")  # type: ignore[untyped-decorator]  # typed in LangGraph
-    async def saver() -> AsyncGenerator[PraisonSaver, None]:
-        async with PraisonSaver(**everywhere) as opened:
+    @checkpointer_test(name="PersistSaver")  # type: ignore[untyped-decorator]  # typed in LangGraph
+    async def saver() -> AsyncGenerator[PersistSaver, None]:
+        async with PersistSaver(**everywhere) as opened:
             yield opened
 
     report = asyncio.run(validate(saver))

@@ -21,7 +21,7 @@ from langgraph.checkpoint.memory import InMemorySaver  # noqa: E402
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer  # noqa: E402
 from langgraph.types import Command  # noqa: E402
 
-from praison_persist.integrations.langgraph import PraisonSaver  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver  # noqa: E402
 from tests.integrations.langgraph.graphs import CONFIG, approval, deltas, many  # noqa: E402
 
 ASKED = ["begin", "first", "before"]
@@ -64,7 +64,7 @@ def story(saver: BaseCheckpointSaver[Any]) -> list[Any]:
 
 
 def test_time_travel_is_as_with_langgraphs_own(everywhere: Location) -> None:
-    with PraisonSaver(**everywhere) as saver:
+    with PersistSaver(**everywhere) as saver:
         assert story(saver) == story(InMemorySaver())
 
 
@@ -77,7 +77,7 @@ def test_an_async_graph_is_as_a_sync_one(everywhere: Location) -> None:
         return [ended, [(each.values, each.next) for each in history]]
 
     async def ours() -> list[Any]:
-        async with PraisonSaver(**everywhere) as saver:
+        async with PersistSaver(**everywhere) as saver:
             return await run(saver)
 
     assert asyncio.run(ours()) == asyncio.run(run(InMemorySaver()))
@@ -88,7 +88,7 @@ def test_what_parallel_tasks_wrote_is_kept_though_one_failed(location: Location)
     ran: list[str] = []
     failing = {"work 3"}
 
-    with PraisonSaver(**location) as saver:
+    with PersistSaver(**location) as saver:
         graph = many(saver, 8)
         work = graph.nodes["work"].bound.func
 
@@ -113,11 +113,11 @@ def test_what_parallel_tasks_wrote_is_kept_though_one_failed(location: Location)
 def test_delta_channels_are_replayed_also_after_pruning(rounds: int) -> None:
     """What they are replayed from lies in older checkpoints."""
     logs = []
-    for saver in (PraisonSaver("memory"), InMemorySaver()):
+    for saver in (PersistSaver("memory"), InMemorySaver()):
         graph = deltas(saver)
         for number in range(rounds):
             graph.invoke({"number": number}, CONFIG)
-        if isinstance(saver, PraisonSaver):
+        if isinstance(saver, PersistSaver):
             before = len(list(saver.list(CONFIG)))
             saver.prune(["t"])
             assert len(list(saver.list(CONFIG))) < before or rounds == 3
@@ -136,7 +136,7 @@ def test_delta_channels_are_replayed_also_after_pruning(rounds: int) -> None:
 
 def test_the_allowlist_of_a_graph_reaches_the_serializer() -> None:
     """LangGraph clones the checkpointer with another serializer."""
-    saver = PraisonSaver("memory", serde=JsonPlusSerializer(allowed_msgpack_modules=[]))
+    saver = PersistSaver("memory", serde=JsonPlusSerializer(allowed_msgpack_modules=[]))
     clone = saver.with_allowlist([(KeyPage.__module__, KeyPage.__qualname__)])
     page = KeyPage(["key"], None)
     put: Any = {**empty_checkpoint(), "channel_values": {"a": page}, "channel_versions": {"a": "1"}}

@@ -13,19 +13,19 @@ from tests.programs import ROOT, environment
 
 needs("langgraph", extra="langgraph", required_by=INTEGRATIONS)
 
-from praison_persist.integrations.langgraph import PraisonSaver, PraisonStore  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver, PersistStore  # noqa: E402
 
 _EACH = 30
 _CHILD = """
 import json, sys
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
-from praison_persist.integrations.langgraph import PraisonSaver, PraisonStore
+from praison_persist.integrations.langgraph import PersistSaver, PersistStore
 
 location, name, each = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 place = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 shared = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": "shared"}}
-with PraisonSaver(**location) as saver, PraisonStore(**location) as store:
+with PersistSaver(**location) as saver, PersistStore(**location) as store:
     for number in range(each):
         made = {**empty_checkpoint(), "id": str(uuid6()), "channel_values": {name: number}}
         made["channel_versions"] = {name: f"{number}.{name}"}
@@ -38,7 +38,7 @@ with PraisonSaver(**location) as saver, PraisonStore(**location) as store:
 
 def test_two_processes_lose_nothing(location: Location, tmp_path: Path) -> None:
     given = json.dumps(location, default=str)
-    with PraisonSaver(**location) as saver:  # makes the tables
+    with PersistSaver(**location) as saver:  # makes the tables
         assert list(saver.list(None)) == []
     running = [
         subprocess.Popen(
@@ -49,7 +49,7 @@ def test_two_processes_lose_nothing(location: Location, tmp_path: Path) -> None:
         for name in ("one", "other")
     ]
     assert [each.wait(60) for each in running] == [0, 0]
-    with PraisonSaver(**location) as saver, PraisonStore(**location) as store:
+    with PersistSaver(**location) as saver, PersistStore(**location) as store:
         found = list(saver.list({"configurable": {"thread_id": "t"}}))
         ids = [each.checkpoint["id"] for each in found]
         assert ids == sorted(ids, reverse=True)

@@ -29,7 +29,7 @@ from langgraph.checkpoint.base import (  # noqa: E402
 from langgraph.checkpoint.base.id import uuid6  # noqa: E402
 from langgraph.checkpoint.memory import InMemorySaver  # noqa: E402
 
-from praison_persist.integrations.langgraph import PraisonSaver  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver  # noqa: E402
 
 THREADS, NAMESPACES = ("a", "a:b", "ü%3A"), ("", "child:1", "x|" * 90)
 
@@ -120,12 +120,12 @@ class Pair:
 
 
 @pytest.fixture
-def saver() -> Iterator[PraisonSaver]:
-    with PraisonSaver("memory") as opened:
+def saver() -> Iterator[PersistSaver]:
+    with PersistSaver("memory") as opened:
         yield opened
 
 
-def chain(saver: PraisonSaver, thread: str, count: int, **metadata: Any) -> list[str]:
+def chain(saver: PersistSaver, thread: str, count: int, **metadata: Any) -> list[str]:
     """Put checkpoints, each the child of the one before; return their ids."""
     ids: list[str] = []
     latest = saver.get_tuple(config(thread))
@@ -144,12 +144,12 @@ def chain(saver: PraisonSaver, thread: str, count: int, **metadata: Any) -> list
     return ids
 
 
-def listed(saver: PraisonSaver, thread: str, **options: Any) -> list[str]:
+def listed(saver: PersistSaver, thread: str, **options: Any) -> list[str]:
     return [each.checkpoint["id"] for each in saver.list(config(thread), **options)]
 
 
 def test_it_answers_as_langgraphs_own(everywhere: Location) -> None:
-    with PraisonSaver(**everywhere) as ours:
+    with PersistSaver(**everywhere) as ours:
         pair = Pair(ours, InMemorySaver())
         for _ in range(80):
             place = pair.random.choice(THREADS), pair.random.choice(NAMESPACES)
@@ -162,7 +162,7 @@ def test_it_answers_as_langgraphs_own(everywhere: Location) -> None:
 
 
 def test_both_colours_see_the_same(everywhere: Location) -> None:
-    with PraisonSaver(**everywhere) as saver:
+    with PersistSaver(**everywhere) as saver:
         ids = chain(saver, "t", 3)
 
         async def read() -> tuple[Any, list[Any]]:
@@ -176,7 +176,7 @@ def test_both_colours_see_the_same(everywhere: Location) -> None:
         assert two[0].pending_writes == [("task", "x", 1)]
 
 
-def test_a_long_thread_keeps_its_order(saver: PraisonSaver) -> None:
+def test_a_long_thread_keeps_its_order(saver: PersistSaver) -> None:
     """Its index has several chunks."""
     ids = chain(saver, "t", 200)
     assert listed(saver, "t") == ids[::-1]
@@ -187,7 +187,7 @@ def test_a_long_thread_keeps_its_order(saver: PraisonSaver) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_ids_that_come_out_of_order_are_listed_in_order(saver: PraisonSaver, seed: int) -> None:
+def test_ids_that_come_out_of_order_are_listed_in_order(saver: PersistSaver, seed: int) -> None:
     """Clocks of two machines differ."""
     made = [checkpoint({}, {}) for _ in range(300)]
     late = random.Random(seed)
@@ -213,7 +213,7 @@ def test_putting_and_getting_cost_the_same_on_a_long_thread() -> None:
             return call(action, hook)
 
         state._flows.call = counted  # type: ignore[method-assign]
-        saver = PraisonSaver(state)
+        saver = PersistSaver(state)
         costs = []
         for length in (3, 200):
             chain(saver, "t", length)
@@ -228,7 +228,7 @@ def test_putting_and_getting_cost_the_same_on_a_long_thread() -> None:
 
 
 def test_threads_of_one_process_lose_no_checkpoint(location: Location) -> None:
-    with PraisonSaver(**location) as saver:
+    with PersistSaver(**location) as saver:
 
         def work(index: int) -> Sequence[str]:
             made = [checkpoint({"x": index}, {"x": f"1.{index}"}) for _ in range(10)]
@@ -245,7 +245,7 @@ def test_threads_of_one_process_lose_no_checkpoint(location: Location) -> None:
         assert found.pending_writes == [(f"task-{index}", "x", index) for index in range(4)]
 
 
-def test_of_two_that_write_for_one_task_the_first_counts(saver: PraisonSaver) -> None:
+def test_of_two_that_write_for_one_task_the_first_counts(saver: PersistSaver) -> None:
     place = config("t", "", chain(saver, "t", 1)[0])
 
     def work(index: int) -> None:
@@ -263,7 +263,7 @@ def test_of_two_that_write_for_one_task_the_first_counts(saver: PraisonSaver) ->
     assert found.pending_writes == [*before, ("task", "z", "more")]
 
 
-def test_all_threads_are_listed(saver: PraisonSaver) -> None:
+def test_all_threads_are_listed(saver: PersistSaver) -> None:
     long = "thread" * 50
     ids = [chain(saver, thread, 2) for thread in ("a", "b:c", long)]
     found = list(saver.list(None))
@@ -273,7 +273,7 @@ def test_all_threads_are_listed(saver: PraisonSaver) -> None:
     assert len(list(saver.list(None, limit=3))) == 3
 
 
-def test_namespaces_of_a_thread_are_listed_together_newest_first(saver: PraisonSaver) -> None:
+def test_namespaces_of_a_thread_are_listed_together_newest_first(saver: PersistSaver) -> None:
     made = [checkpoint({}, {}) for _ in range(6)]
     for number, each in enumerate(made):
         saver.put(config("t", ("", "child:1")[number % 2]), each, {"source": "loop"}, {})
@@ -281,11 +281,11 @@ def test_namespaces_of_a_thread_are_listed_together_newest_first(saver: PraisonS
     assert found == [each["id"] for each in reversed(made)]
 
 
-def keys_left(saver: PraisonSaver) -> list[str]:
+def keys_left(saver: PersistSaver) -> list[str]:
     return saver._opened.sync.keys("*")
 
 
-def test_a_deleted_thread_leaves_nothing(saver: PraisonSaver) -> None:
+def test_a_deleted_thread_leaves_nothing(saver: PersistSaver) -> None:
     """What is left would be found by who reads the database, and is paid for."""
     for thread in ("t", "t" * 300):
         ids = chain(saver, thread, 130, run_id="r")
@@ -300,7 +300,7 @@ def test_a_deleted_thread_leaves_nothing(saver: PraisonSaver) -> None:
     assert len(listed(saver, "t")) == 70
 
 
-def test_pruning_keeps_the_values_of_the_latest(saver: PraisonSaver) -> None:
+def test_pruning_keeps_the_values_of_the_latest(saver: PersistSaver) -> None:
     ids = chain(saver, "t", 150)
     saver.put_writes(config("t", "", ids[3]), [("x", 1)], "task")
     saver.prune(["t"])
@@ -317,13 +317,13 @@ def test_pruning_keeps_the_values_of_the_latest(saver: PraisonSaver) -> None:
     assert listed(saver, "t") == [*more[::-1], ids[-1]]
 
 
-def test_an_unknown_strategy_is_refused(saver: PraisonSaver) -> None:
+def test_an_unknown_strategy_is_refused(saver: PersistSaver) -> None:
     with pytest.raises(InvalidDataError, match="'keep_latest', 'delete'"):
         saver.prune(["t"], strategy="keep_some")
 
 
 def test_checkpoints_of_a_run_go_and_those_that_share_values_stay_whole(
-    saver: PraisonSaver,
+    saver: PersistSaver,
 ) -> None:
     first = chain(saver, "t", 2, run_id="r1")
     second = chain(saver, "t", 2, run_id="r2")
@@ -341,7 +341,7 @@ def test_checkpoints_of_a_run_go_and_those_that_share_values_stay_whole(
 
 
 def test_a_copy_is_whole_and_goes_its_own_way(everywhere: Location) -> None:
-    with PraisonSaver(**everywhere) as saver:
+    with PersistSaver(**everywhere) as saver:
         ids = chain(saver, "t", 5, run_id="r")
         saver.put_writes(config("t", "", ids[-1]), [("x", 1), ("__error__", "no")], "task")
         saver.put(config("t", "child:1"), checkpoint({"a": 1}, {"a": "1"}), {}, {"a": "1"})
@@ -363,7 +363,7 @@ def test_a_copy_is_whole_and_goes_its_own_way(everywhere: Location) -> None:
 
 def test_savers_of_two_prefixes_do_not_meet() -> None:
     with MemoryStateStore() as state:
-        one, other = PraisonSaver(state), PraisonSaver(state, key_prefix="other")
+        one, other = PersistSaver(state), PersistSaver(state, key_prefix="other")
         chain(one, "t", 1)
         assert other.get_tuple(config("t")) is None
         assert list(other.list(None)) == []
@@ -371,22 +371,22 @@ def test_savers_of_two_prefixes_do_not_meet() -> None:
 
 def test_a_store_that_was_given_stays_open() -> None:
     with MemoryStateStore() as state:
-        with PraisonSaver(state) as saver:
+        with PersistSaver(state) as saver:
             chain(saver, "t", 1)
-        asyncio.run(PraisonSaver(state).aclose())
-        assert listed(PraisonSaver(state), "t")
+        asyncio.run(PersistSaver(state).aclose())
+        assert listed(PersistSaver(state), "t")
 
 
 def test_what_cannot_be_right_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="key_prefix"):
-        PraisonSaver("memory", key_prefix="a:b")
+        PersistSaver("memory", key_prefix="a:b")
     with pytest.raises(ConfigurationError, match="kafka"):
-        PraisonSaver("kafka://host/topic")
+        PersistSaver("kafka://host/topic")
     with pytest.raises(ConfigurationError, match="int is no state store"):
-        PraisonSaver(7)  # type: ignore[arg-type]
+        PersistSaver(7)  # type: ignore[arg-type]
     with MemoryStateStore() as state, pytest.raises(ConfigurationError, match="path"):
-        PraisonSaver(state, path="x")
-    saver = PraisonSaver("memory")
+        PersistSaver(state, path="x")
+    saver = PersistSaver("memory")
     with pytest.raises(InvalidDataError, match="thread_id"):
         saver.get_tuple({"configurable": {}})
     with pytest.raises(InvalidDataError, match="checkpoint_id"):
@@ -400,7 +400,7 @@ def test_the_driver_of_one_colour_serves_both(
 ) -> None:
     """Of PostgreSQL's drivers, asyncpg alone is installed."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with PraisonSaver(postgres_for_graphs, key_prefix="asyncpg") as saver:
+    with PersistSaver(postgres_for_graphs, key_prefix="asyncpg") as saver:
         ids = chain(saver, "t", 2)
 
         async def latest() -> Any:
@@ -413,4 +413,4 @@ def test_a_store_without_compare_and_set_is_refused() -> None:
     plain: StateStore = MemoryStateStore()
     plain.capabilities = frozenset()
     with pytest.raises(ConfigurationError, match="VERSIONS, SET_IF_ABSENT"):
-        PraisonSaver(plain)
+        PersistSaver(plain)

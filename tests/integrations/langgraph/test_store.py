@@ -29,7 +29,7 @@ from langgraph.store.base import (  # noqa: E402
 )
 from langgraph.store.memory import InMemoryStore  # noqa: E402
 
-from praison_persist.integrations.langgraph import PraisonSaver, PraisonStore  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver, PersistStore  # noqa: E402
 from tests.integrations.langgraph.graphs import CONFIG, many  # noqa: E402
 
 NAMESPACES = [("users",), ("users", "a:b"), ("users2",), ("users", "%/é", "x"), ("docs", "x")]
@@ -55,8 +55,8 @@ class Clock:
 
 
 @pytest.fixture
-def store() -> Iterator[PraisonStore]:
-    with PraisonStore("memory") as opened:
+def store() -> Iterator[PersistStore]:
+    with PersistStore("memory") as opened:
         yield opened
 
 
@@ -128,7 +128,7 @@ def without_empty(results: list[Any], theirs: InMemoryStore) -> list[Any]:
 def test_it_answers_as_langgraphs_own(everywhere: Location, *, indexed: bool) -> None:
     index: IndexConfig | None = {**INDEX, "fields": ["text"]} if indexed else None
     theirs = InMemoryStore(index=index)
-    with PraisonStore(**everywhere, index=index) as ours:
+    with PersistStore(**everywhere, index=index) as ours:
         for batch in operations(11):
             expected = without_empty(theirs.batch(batch), theirs)
             assert shown(ours.batch(batch)) == shown(expected), batch
@@ -137,21 +137,21 @@ def test_it_answers_as_langgraphs_own(everywhere: Location, *, indexed: bool) ->
 
 
 def test_both_colours_see_the_same(everywhere: Location) -> None:
-    async def run(store: PraisonStore) -> Any:
+    async def run(store: PersistStore) -> Any:
         await store.aput(("users", "1"), "k", {"a": 1})
         await store.aput(("users", "1"), "gone", {"a": 2})
         await store.adelete(("users", "1"), "gone")
         found = await store.asearch(("users",), query="a")
         return await store.aget(("users", "1"), "k"), found, await store.alist_namespaces()
 
-    with PraisonStore(**everywhere, index=INDEX) as store:
+    with PersistStore(**everywhere, index=INDEX) as store:
         item, found, namespaces = asyncio.run(run(store))
         assert store.get(("users", "1"), "k") == item
         assert [each.key for each in found] == ["k"]
         assert namespaces == store.list_namespaces() == [("users", "1")]
 
 
-def test_pages_of_a_search_are_of_one_order(store: PraisonStore) -> None:
+def test_pages_of_a_search_are_of_one_order(store: PersistStore) -> None:
     for number in range(450):
         store.put(("n", str(number % 3)), f"{number:03}", {"even": number % 2 == 0})
     pages = [
@@ -163,8 +163,8 @@ def test_pages_of_a_search_are_of_one_order(store: PraisonStore) -> None:
     assert keys == sorted(keys)
 
 
-def test_items_without_embeddings_come_last(store: PraisonStore) -> None:
-    with PraisonStore("memory", index=INDEX) as indexed:
+def test_items_without_embeddings_come_last(store: PersistStore) -> None:
+    with PersistStore("memory", index=INDEX) as indexed:
         indexed.put(("d",), "1", {"text": "aab"})
         indexed.put(("d",), "2", {"text": "b"})
         indexed.put(("d",), "3", {"text": "a"}, index=False)
@@ -182,10 +182,10 @@ def test_items_without_embeddings_come_last(store: PraisonStore) -> None:
     assert [item.score for item in store.search(("d",), query="a")] == [None]
 
 
-def test_a_replaced_item_is_found_by_what_it_is(store: PraisonStore) -> None:
+def test_a_replaced_item_is_found_by_what_it_is(store: PersistStore) -> None:
     """The embeddings of the old value would find it under what it no longer says."""
     with MemoryStateStore() as state:
-        indexed = PraisonStore(state, index=INDEX)
+        indexed = PersistStore(state, index=INDEX)
         indexed.put(("d",), "1", {"text": "a"})
         indexed.put(("d",), "1", {"text": "b"})
         assert [each.score for each in indexed.search(("d",), query="b")] == [1.0]
@@ -196,7 +196,7 @@ def test_a_replaced_item_is_found_by_what_it_is(store: PraisonStore) -> None:
 
 def test_an_item_keeps_when_it_was_created() -> None:
     clock = Clock()
-    with PraisonStore("memory", clock=clock) as store:
+    with PersistStore("memory", clock=clock) as store:
         store.put(("n",), "k", {"a": 1})
         clock.now += 60
         store.put(("n",), "k", {"a": 2})
@@ -209,7 +209,7 @@ def test_an_item_keeps_when_it_was_created() -> None:
 def test_items_expire_after_minutes_and_reading_them_begins_anew() -> None:
     clock = Clock()
     with MemoryStateStore(clock=clock) as state:
-        store = PraisonStore(state, index=INDEX, ttl={"default_ttl": 10}, clock=clock)
+        store = PersistStore(state, index=INDEX, ttl={"default_ttl": 10}, clock=clock)
         store.put(("n",), "read", {"text": "a"})
         store.put(("n",), "unread", {"text": "a"}, ttl=5)
         store.put(("n",), "for ever", {"text": "a"}, ttl=None)
@@ -229,7 +229,7 @@ def test_items_expire_after_minutes_and_reading_them_begins_anew() -> None:
         assert store.list_namespaces() == []
 
 
-def test_a_value_that_json_cannot_hold_is_refused(store: PraisonStore) -> None:
+def test_a_value_that_json_cannot_hold_is_refused(store: PersistStore) -> None:
     with pytest.raises(InvalidDataError, match="datetime"):
         store.put(("n",), "k", {"at": datetime.now(UTC)})
     with pytest.raises(InvalidDataError, match="shorten"):
@@ -242,18 +242,18 @@ def test_a_value_that_json_cannot_hold_is_refused(store: PraisonStore) -> None:
 
 def test_an_embedder_that_miscounts_is_refused() -> None:
     with (
-        PraisonStore("memory", index={"dims": 3, "embed": embed}) as store,
+        PersistStore("memory", index={"dims": 3, "embed": embed}) as store,
         pytest.raises(InvalidDataError, match="dims=3"),
     ):
         store.put(("n",), "k", {"text": "a"})
     with (
-        PraisonStore("memory", index={"dims": 8, "embed": lambda _: []}) as store,
+        PersistStore("memory", index={"dims": 8, "embed": lambda _: []}) as store,
         pytest.raises(InvalidDataError, match="0 embeddings for 1"),
     ):
         store.put(("n",), "k", {"text": "a"})
 
 
-def test_an_incomparable_value_does_not_match(store: PraisonStore) -> None:
+def test_an_incomparable_value_does_not_match(store: PersistStore) -> None:
     for key, value in (("none", None), ("text", "2026-11-22"), ("number", 7), ("digits", "8")):
         store.put(("n",), key, {"a": value})
     store.put(("n",), "missing", {})
@@ -264,7 +264,7 @@ def test_an_incomparable_value_does_not_match(store: PraisonStore) -> None:
 
 
 def test_threads_that_put_one_item_leave_one_of_them(location: Location) -> None:
-    with PraisonStore(**location, index=INDEX) as store:
+    with PersistStore(**location, index=INDEX) as store:
         race(4, lambda index: store.put(("n",), "k", {"text": LETTERS[index]}))
         (item,) = store.search(("n",))
         (found,) = store.search(("n",), query=item.value["text"])
@@ -273,7 +273,7 @@ def test_threads_that_put_one_item_leave_one_of_them(location: Location) -> None
 
 def test_savers_and_stores_of_one_database_do_not_meet() -> None:
     with MemoryStateStore() as state:
-        saver, store = PraisonSaver(state), PraisonStore(state)
+        saver, store = PersistSaver(state), PersistStore(state)
         store.put(("t",), "k", {"a": 1})
         many(saver, 2).invoke({"steps": []}, CONFIG)
         assert [item.key for item in store.search(())] == ["k"]

@@ -104,6 +104,11 @@ class _Core:
         ) from error
 
 
+def _looking(pair: Pair[R]) -> R:
+    """Return where the tables are looked for first: where a store that only appends connects."""
+    return pair.writer if pair.appending is None else pair.appending.engine
+
+
 def _appending_of(pair: Pair[R]) -> AppendingEngine[R]:
     if pair.appending is None:
         raise TypeError("messages are not appended on engines of their own")
@@ -218,14 +223,14 @@ class Database(_Core):
         self, session_id: str, messages: Sequence[ConversationMessage], now: float
     ) -> list[ConversationMessage]:
         """See `ConversationStore.add_messages`. What others append now may go with it."""
-        if self.target.dialect.appending is None:
+        self._check_open()
+        commits = self.commits
+        if commits is None:
             return self.run(add_messages, session_id, messages, now)
         append = Append.of(session_id, messages, now)
         if not append.messages:
             return []
-        self._check_open()
-        commits = self.commits
-        if self.options.group_commit and commits is not None:
+        if self.options.group_commit:
             return result(messages, commits.submit(append, self))
         slot = Slot(append, self)
         run(committing([slot]))
@@ -287,11 +292,11 @@ class Database(_Core):
             return
         with self._ready_lock:
             if not self._ready:
-                engine = pair.writer
+                engine = _looking(pair)
                 with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
                     current = migrate.is_current(connection, self.tables)
                 if not current:
-                    memory = engine if self.target.memory else None
+                    memory = pair.writer if self.target.memory else None
                     migrate.ensure(self.target, self.options, engine=memory)
                 self._replicate(pair, "The")
                 self._ready = True
@@ -398,18 +403,14 @@ class AsyncDatabase(_Core):
         self, session_id: str, messages: Sequence[ConversationMessage], now: float
     ) -> list[ConversationMessage]:
         """See `Database.add_messages`."""
-        if self.target.dialect.appending is None:
+        self._check_open()
+        appending = self.engines.get().appending
+        if appending is None:
             return await self.run(add_messages, session_id, messages, now)
         append = Append.of(session_id, messages, now)
         if not append.messages:
             return []
-        self._check_open()
-        appending = self.engines.get().appending
-        if (
-            self.options.group_commit
-            and appending is not None
-            and isinstance(appending.commits, LoopCommit)
-        ):
+        if self.options.group_commit and isinstance(appending.commits, LoopCommit):
             return result(messages, await appending.commits.submit(append, self))
         slot = Slot(append, self)
         await arun(committing([slot]))
@@ -457,7 +458,7 @@ class AsyncDatabase(_Core):
             self._check_open()
             pair = self.engines.get()
             try:
-                await self._make_ready(pair.writer)
+                await self._make_ready(_looking(pair))
                 return await finish(transaction(pair))
             except Unchanged as unchanged:
                 found: R = unchanged.value

@@ -111,18 +111,32 @@ def engine_arguments(
 def _pool(
     target: Target, options: SQLOptions, *, writer: bool, appending: Appending | None
 ) -> dict[str, Any]:
+    if target.memory or (writer and target.dialect.single_writer):
+        return {"pool_size": 1, "max_overflow": 0}
+    kept, most = options.pool_size, options.pool_size + options.max_overflow
+    if _has_statements_apart(target, options):
+        # A third of the connections is for transactions, the rest for statements that are one.
+        transacting, most_transacting = max(1, kept // 3), max(1, most // 3)
+        if appending is None:
+            kept, most = transacting, most_transacting
+        else:
+            kept, most = max(1, kept - transacting), most - most_transacting
+    found: dict[str, Any] = {"pool_size": kept, "max_overflow": most - kept}
     if appending is not None:
-        return {
-            "pool_size": options.pool_size,
-            "max_overflow": options.max_overflow,
+        # What appends ends its transactions itself.
+        found |= {
             "isolation_level": "AUTOCOMMIT",
-            # What appends ends its transactions.
             "pool_reset_on_return": None,
             "skip_autocommit_rollback": True,
         }
-    if target.memory or (writer and target.dialect.single_writer):
-        return {"pool_size": 1, "max_overflow": 0}
-    return {"pool_size": options.pool_size, "max_overflow": options.max_overflow}
+    return found
+
+
+def _has_statements_apart(target: Target, options: SQLOptions) -> bool:
+    """Whether statements that are a transaction each have connections of their own."""
+    appending = target.dialect.appending
+    can_share = options.pool_size + options.max_overflow > 1
+    return appending is not None and appending.autocommit and can_share
 
 
 def _pair(
@@ -135,7 +149,9 @@ def _pair(
     dialect, writer = target.dialect, make(doubt, writer=True)
     appending = dialect.appending
     appends, alone = None, None
-    if appending is not None:
+    if appending is not None and (
+        not appending.autocommit or _has_statements_apart(target, options)
+    ):
         engine = writer
         if appending.autocommit:
             alone = engine = make(doubt, writer=True, appending=appending)

@@ -53,6 +53,23 @@ def test_importing_models_errors_and_protocols_loads_no_sql() -> None:
     assert loaded_by(program) & (HEAVY - {"asyncio"}) == set()
 
 
+def test_a_first_message_loads_what_it_needs(tmp_path: Path) -> None:
+    """A process that stores one message imports Alembic, and the dialects of all databases."""
+    program = f"""
+from praison_persist import ConversationMessage, ConversationSession, SQLiteConversationStore
+with SQLiteConversationStore({str(tmp_path / "agent.db")!r}) as store:
+    store.ensure_session(ConversationSession("s"))
+    store.add_message("s", ConversationMessage(role="user", content="Hello"))
+"""
+    loaded_by(program)  # makes the tables
+    loaded = loaded_by(program)
+    assert loaded & (HEAVY - {"asyncio", "sqlalchemy", "sqlite3"}) == set()
+    dialects = {name for name in loaded if name.startswith("sqlalchemy.dialects.")}
+    assert {name.split(".")[2] for name in dialects} <= {"sqlite", "_typing"}
+    assert not any(name.startswith(("sqlalchemy.orm", "sqlalchemy.ext.asyncio")) for name in loaded)
+    assert len(loaded) <= 450
+
+
 def test_a_rest_store_loads_no_sql() -> None:
     """It is for functions that start often, and where there is no driver."""
     program = "from praison_persist import SupabaseConversationStore"

@@ -18,8 +18,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from praison_persist.errors import ConfigurationError, MissingDependencyError
 
 __all__ = ["EmbeddedReplica"]
@@ -48,6 +46,9 @@ class EmbeddedReplica:
             )
         self.path = path
         self._request = {"path": str(path), "url": server, "auth_token": auth_token or ""}
+        import filelock  # noqa: PLC0415 - takes a while, and is for those who keep a replica
+
+        self._timeout = filelock.Timeout
         self._guard = filelock.FileLock(f"{path}.lock", timeout=0, thread_local=False)
         self._lock = threading.Lock()
         self._client: _Client | None = None
@@ -79,7 +80,7 @@ class EmbeddedReplica:
                 self._guard.acquire()
                 self._client = _Client(self._request)
             failure = self._client.sync()
-        except filelock.Timeout:
+        except self._timeout:
             raise ConfigurationError(
                 f"The embedded replica {self.path} is kept by another store or process; "
                 "give each process a local_path of its own"

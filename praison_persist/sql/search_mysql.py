@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
 
 from praison_persist.errors import UnsupportedError
 from praison_persist.sql.schema import Tables
@@ -88,6 +87,8 @@ def exists(connection: sa.Connection, t: Tables) -> bool:
 
 def narrow(connection: sa.Connection, t: Tables, words: Sequence[str]) -> Narrowed | None:
     """See `search_names.Narrow`."""
+    from sqlalchemy.dialects import mysql  # noqa: PLC0415 - where it is used: it takes a while
+
     there, usable, least, most = _look(connection, t)
     known = [
         word

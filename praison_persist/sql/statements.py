@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from praison_persist.sql.dialects import DIALECTS
 
@@ -24,6 +24,11 @@ class Unchanged(Exception):  # noqa: N818 - it ends a transaction, and is no err
         self.value = value
 
 
+def _insert(dialect: str, table: sa.Table) -> Any:
+    """Return a dialect's own INSERT. It is imported when it is used: each takes a while."""
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
+
+
 def insert_new(connection: sa.Connection, table: sa.Table) -> sa.Insert:
     """Return an INSERT that leaves rows alone whose key exists; rowcount tells how many are new."""
     # SQLAlchemy reads the rowcount of an INSERT only when asked to; psycopg forgets it afterwards.
@@ -32,13 +37,14 @@ def insert_new(connection: sa.Connection, table: sa.Table) -> sa.Insert:
 
 def _ignore(table: sa.Table) -> sa.Insert:
     # IGNORE would also cut values that are too long: their lengths were checked before.
-    return mysql.insert(table).prefix_with("IGNORE")
+    statement: sa.Insert = _insert("mysql", table).prefix_with("IGNORE")
+    return statement
 
 
 _INSERT_NEW: dict[str, Callable[[sa.Table], sa.Insert]] = {
-    "postgresql": lambda table: postgresql.insert(table).on_conflict_do_nothing(),
-    "cockroachdb": lambda table: postgresql.insert(table).on_conflict_do_nothing(),
-    "sqlite": lambda table: sqlite.insert(table).on_conflict_do_nothing(),
+    "postgresql": lambda table: _insert("postgresql", table).on_conflict_do_nothing(),
+    "cockroachdb": lambda table: _insert("postgresql", table).on_conflict_do_nothing(),
+    "sqlite": lambda table: _insert("sqlite", table).on_conflict_do_nothing(),
     "mysql": _ignore,
     "singlestoredb": _ignore,
 }
@@ -61,16 +67,17 @@ def _replace_by_conflict(insert: Any, table: sa.Table) -> sa.Insert:
 
 
 def _replace_by_duplicate(table: sa.Table) -> sa.Insert:
-    insert = mysql.insert(table)
+    insert = _insert("mysql", table)
     key = set(table.primary_key.columns)
     others = {c.name: insert.inserted[c.name] for c in table.columns if c not in key}
-    return insert.on_duplicate_key_update(others)
+    statement: sa.Insert = insert.on_duplicate_key_update(others)
+    return statement
 
 
 _INSERT_OR_REPLACE: dict[str, Callable[[sa.Table], sa.Insert]] = {
-    "postgresql": lambda table: _replace_by_conflict(postgresql.insert(table), table),
-    "cockroachdb": lambda table: _replace_by_conflict(postgresql.insert(table), table),
-    "sqlite": lambda table: _replace_by_conflict(sqlite.insert(table), table),
+    "postgresql": lambda table: _replace_by_conflict(_insert("postgresql", table), table),
+    "cockroachdb": lambda table: _replace_by_conflict(_insert("postgresql", table), table),
+    "sqlite": lambda table: _replace_by_conflict(_insert("sqlite", table), table),
     "mysql": _replace_by_duplicate,
     "singlestoredb": _replace_by_duplicate,
 }

@@ -6,7 +6,6 @@ from array import array
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -24,8 +23,10 @@ _MYSQL_FAMILY = ("mysql", "mariadb", "singlestoredb")
 
 
 def _longtext() -> TypeEngine[str]:
+    from sqlalchemy.dialects.mysql import LONGTEXT  # noqa: PLC0415 - where it is used: it takes a while
+
     # TEXT ends at 65,535 bytes (MySQL manual, "Data Type Storage Requirements").
-    return mysql.LONGTEXT()
+    return LONGTEXT()
 
 
 class LongText(sa.types.TypeDecorator[str]):
@@ -102,12 +103,6 @@ def _compile_sent_in_hex(element: _Sent, compiler: SQLCompiler, **options: Any) 
     return f"UNHEX({compiler.process(element.clauses, **options)})"
 
 
-class _LongBlob(mysql.LONGBLOB):
-    def bind_processor(self, dialect: Dialect) -> None:  # noqa: ARG002 - the type's interface
-        """Hand over the digits that `PackedVector` made: SQLAlchemy's own wants bytes."""
-        return
-
-
 class PackedVector(sa.types.TypeDecorator[bytes]):
     """An embedding: numbers of single precision, in Python as their bytes, little-endian.
 
@@ -120,9 +115,13 @@ class PackedVector(sa.types.TypeDecorator[bytes]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """real[] on PostgreSQL, bytes elsewhere, LONGBLOB where BLOB ends at 65,535 of them."""
         if dialect.name == "postgresql":
-            return dialect.type_descriptor(postgresql.ARRAY(sa.REAL()))
+            from sqlalchemy.dialects.postgresql import ARRAY  # noqa: PLC0415 - as above
+
+            return dialect.type_descriptor(ARRAY(sa.REAL()))
         if dialect.name in _MYSQL_FAMILY:
-            return dialect.type_descriptor(_LongBlob())
+            from praison_persist.sql.types_mysql import LongBlob  # noqa: PLC0415 - as above
+
+            return dialect.type_descriptor(LongBlob())
         return dialect.type_descriptor(sa.LargeBinary())
 
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:

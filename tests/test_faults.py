@@ -388,7 +388,7 @@ def test_cancelled_tasks_leave_nothing_half_done(url: str) -> None:
             acknowledged: list[str] = []
 
             async def write(index: int) -> None:
-                for number in range(50):
+                for number in range(5_000):
                     stored = await store.add_message(mine, message(f"{index}/{number}"))
                     acknowledged.append(stored.content or "")
 

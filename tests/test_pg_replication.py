@@ -40,7 +40,7 @@ def message(content: str = "", **fields: Any) -> ConversationMessage:
 def opened(pair: Replication, driver: str, **options: Any) -> Any:
     """Return a store of the pair, of either colour, that reads from the standby."""
     url = pair.url(f"postgresql+{driver}")
-    options = {"replica_url": pair.standby.url, **options}
+    options = {"replica_url": pair.standby.url, "touch_interval": 0, **options}
     if driver == "psycopg":
         return SQLConversationStore(url, **options)
     return blocking(AsyncSQLConversationStore(url, **options), ConversationStore)

@@ -80,7 +80,7 @@ class Append:
             for message in new:
                 check_same(by_id.setdefault(message.id, message), message)
             new = list(by_id.values())
-        return cls(session_id, new, now, sum(len(m.content or "") for m in new))
+        return cls(session_id, new, float(now), sum(len(m.content or "") for m in new))
 
 
 def _copy(m: ConversationMessage, session_id: str) -> ConversationMessage:
@@ -157,7 +157,7 @@ def row(
         message.tool_calls,
         message.tool_call_id,
         message.metadata,
-        message.created_at,
+        float(message.created_at),  # psycopg sends no lists of mixed numbers
     ]
     for index, encode in encoded:
         values[index] = encode(values[index])

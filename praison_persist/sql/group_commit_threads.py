@@ -68,15 +68,13 @@ class GroupCommit:
     def _may_lead(self, slot: Slot) -> bool:
         """Take a lane, or queue the slot."""
         with self._mutex:
-            if slot.future is None:
-                while not self._free and len(self._queue) >= QUEUED_MAX:
-                    self._room.wait()
+            while not self._free and len(self._queue) >= QUEUED_MAX:
+                self._room.wait()
             if self._free:
                 self._free -= 1
                 return True
-            if slot.future is None:
-                slot.turn = threading.Lock()
-                slot.turn.acquire()
+            slot.turn = threading.Lock()
+            slot.turn.acquire()
             self._queue.append(slot)
         return False
 
@@ -104,8 +102,13 @@ class GroupCommit:
         slot = Slot(append, commits)
         slot.future = loop.create_future()
         async with places:
-            if self._may_lead(slot):
-                self._start([slot])
+            with self._mutex:
+                self._queue.append(slot)
+                is_free = self._free > 0
+            if is_free:
+                # Soon: what other tasks append until the loop comes round again goes with it. If
+                # the loop stops before, whoever leads next finds it in the queue.
+                loop.call_soon(self._start_waiting)
             await until_settled(slot, self._queue, self._mutex)
         return slot.result()
 
@@ -132,6 +135,24 @@ class GroupCommit:
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(self._lanes, "praison_persist-writer")
             return self._thread
+
+    def _start_waiting(self) -> None:
+        with self._mutex:
+            if not (self._free and self._queue):
+                return
+            self._free -= 1
+            batch = take(self._queue)
+        if not self._hand_over(batch):
+            self._start(batch)
+
+    def _hand_over(self, batch: list[Slot]) -> bool:
+        """Let the thread that waits first lead the batch, if it is a thread that does."""
+        first = batch[0]
+        if first.turn is None:
+            return False
+        first.batch = batch
+        first.turn.release()
+        return True
 
     def _start(self, batch: list[Slot]) -> None:
         self._executor().submit(self._lead, batch)
@@ -165,9 +186,7 @@ class GroupCommit:
             if not following:
                 self._free += 1
             self._room.notify_all()
-        if following and (turn := following[0].turn) is not None:
-            following[0].batch = following
-            turn.release()
+        if following and self._hand_over(following):
             following = []
         elif following and not goes_on:
             self._start(following)

@@ -45,7 +45,7 @@ def methods(contract: type) -> list[str]:
     return [
         name
         for name, found in inspect.getmembers(contract, inspect.isfunction)
-        if not name.startswith("_")
+        if not name.startswith(("_", "iter_"))  # these are made of the others
     ]
 
 

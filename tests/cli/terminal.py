@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -71,6 +72,13 @@ class Terminal:
         return bool(told)
 
 
+def _own_terminal() -> None:
+    """Give a new session its terminal, whose Ctrl-C it gets: the first that it opens."""
+    os.close(os.open(os.ttyname(0), os.O_RDWR))
+    # A shell has its background jobs, and what they start, ignore it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def on_terminal(
     *words: str | Path, cwd: Path, variables: Mapping[str, str], columns: int = 100
@@ -86,8 +94,7 @@ def on_terminal(
         stdout=slave,
         stderr=slave,
         start_new_session=True,
-        # The first terminal that a new session opens is the one whose Ctrl-C it gets.
-        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # noqa: PLW1509 - no threads here
+        preexec_fn=_own_terminal,  # noqa: PLW1509 - no threads here
     )
     os.close(slave)
     try:

@@ -66,8 +66,9 @@ class TestStoresInTurns(ConversationStoreContract):
     def open_store(self, tmp_path: Path) -> OpenStore:
         def open_store() -> ConversationStore:
             turns = _Turns(tmp_path, pretty=True, lock_timeout=30)
+            # A list: threads may not share a generator.
             turns.drivers = cycle(
-                JSONDriver(tmp_path, pretty=True, lock_timeout=30) for _ in range(2)
+                [JSONDriver(tmp_path, pretty=True, lock_timeout=30) for _ in range(2)]
             )
             return BaseConversationStore(turns)
 

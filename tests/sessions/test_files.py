@@ -414,6 +414,7 @@ class TestOptions:
     def test_the_store_of_the_process(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.delenv("PRAISONAI_HOME", raising=False)  # agents' tests have one
         monkeypatch.setenv("PRAISON_HOME", str(tmp_path / "a"))
         first = get_default_session_store()
         assert get_default_session_store() is first

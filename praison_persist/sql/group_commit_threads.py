@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from praison_persist._flow import finish, run
@@ -198,7 +199,7 @@ class GroupCommit:
             elif slot is not batch[0] and slot.turn is not None:
                 slot.turn.release()
         for loop, slots in tasks.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # a loop was closed, and its tasks with it
                 loop.call_soon_threadsafe(_wake, slots)
         return following
 

@@ -37,7 +37,8 @@ from praison_persist.state.keys import state_key
 
 __all__ = ["History", "Stores", "agent_start", "append", "prompt_text"]
 
-_PAGE = 200
+_PAGE = 200  # messages that a resume reads at a time, at most
+_PAGE_MIN = 20
 _UPDATE_ATTEMPTS = 20
 
 
@@ -147,8 +148,10 @@ def resume(stores: Stores, session_id: str, history: History) -> Flow[list[Conve
     newest: list[ConversationMessage] = []
     runs: dict[str, Run] = {}
     cursor: str | None = None
+    # One more than is handed over tells that there are more.
+    size = _PAGE if history.limit is None else min(_PAGE, max(history.limit + 1, _PAGE_MIN))
     while True:
-        page, cursor = yield from _page_back(stores, session_id, cursor)
+        page, cursor = yield from _page_back(stores, session_id, cursor, size)
         newest = page + newest
         runs |= yield from _runs_of(stores, session_id, page, runs)
         if cursor is not None and history.is_unlimited:
@@ -161,13 +164,13 @@ def resume(stores: Stores, session_id: str, history: History) -> Flow[list[Conve
 
 
 def _page_back(
-    stores: Stores, session_id: str, cursor: str | None
+    stores: Stores, session_id: str, cursor: str | None, size: int
 ) -> Flow[tuple[list[ConversationMessage], str | None]]:
     store = stores.conversation
     if Capability.CURSORS not in store.capabilities:
         return (yield from wait(store.get_messages(session_id))), None
     page = yield from wait(
-        store.page_messages(session_id, limit=_PAGE, cursor=cursor, backward=True)
+        store.page_messages(session_id, limit=size, cursor=cursor, backward=True)
     )
     return page.messages, page.next_cursor
 

@@ -35,6 +35,7 @@ class PostgreSQLAppender:
 
     def __init__(self, t: Tables, dialect: sa.Dialect, touch_interval: float) -> None:
         self._dialect = dialect
+        self._one = Prepared(_one(t, touch_interval), dialect)
         self._statement = Prepared(_statement(t, touch_interval), dialect)
         if dialect.driver == "psycopg":
             # Lists in binary: a third of the time that their text takes.
@@ -47,6 +48,8 @@ class PostgreSQLAppender:
 
     def __call__(self, connection: PoolProxiedConnection, appends: Sequence[Append]) -> list[bool]:
         """See `Appender`."""
+        if len(appends) == 1 and len(appends[0].messages) == 1:
+            return self._append_one(connection, appends[0])
         sessions = totals(appends)
         ranks: dict[str, int] = {}
         rows = []
@@ -71,6 +74,22 @@ class PostgreSQLAppender:
             raise Irregular from error
         return number(appends, bases)[0]
 
+    def _append_one(self, connection: PoolProxiedConnection, append: Append) -> list[bool]:
+        """Append a message by a statement without lists, which takes two thirds of the time."""
+        (message,) = append.messages
+        given: dict[str, Any] = dict(zip(MESSAGE_COLUMNS, row(message, self._encoded), strict=True))
+        given |= {"key": append.session_id, "now": append.now}
+        try:
+            with Cursor(connection, self._dialect) as cursor:
+                cursor.execute(self._one.sql, self._one.parameters(**given))
+                found = cursor.fetchone()
+        except exc.IntegrityError as error:
+            raise Irregular from error
+        if found is None:
+            return [False]
+        message.seq = found[0]
+        return [True]
+
 
 def _document(value: Any) -> str | None:
     return None if value is None else _json.dumps(value)
@@ -81,6 +100,31 @@ def _arrays(name: str, **columns: sa.types.TypeEngine[Any]) -> sa.TableValuedAli
     parameters = [sa.bindparam(column, type_=ARRAY(kind)) for column, kind in columns.items()]
     typed = [sa.column(column, kind) for column, kind in columns.items()]
     return sa.func.unnest(*parameters).table_valued(*typed).render_derived(name=name)
+
+
+def _one(t: Tables, touch_interval: float) -> Any:
+    s, text = t.sessions, sa.Text()
+    now: sa.BindParameter[float] = sa.bindparam("now", type_=sa.Double())
+    recent = s.c.updated_at > now - sa.literal_column(repr(float(touch_interval)))
+    counted = (
+        sa.update(s)
+        .where(s.c.session_id == sa.bindparam("key", type_=text))
+        .values(
+            last_seq=s.c.last_seq + sa.literal_column("1"),
+            updated_at=sa.case((recent, s.c.updated_at), else_=now),
+        )
+        .returning(s.c.session_id, s.c.last_seq)
+        .cte("counted")
+    )
+    values: dict[str, sa.ColumnElement[Any]] = {
+        name: sa.bindparam(name, type_=text) for name in MESSAGE_COLUMNS
+    }
+    values |= {name: sa.cast(values[name], t.messages.c[name].type) for name in _DOCUMENTS}
+    values |= {"session_id": counted.c.session_id, "seq": counted.c.last_seq}
+    values["created_at"] = sa.bindparam("created_at", type_=sa.Double())
+    chosen = sa.select(*values.values()).select_from(counted)
+    insert = sa.insert(t.messages).from_select(list(values), chosen, include_defaults=False)
+    return insert.add_cte(counted).returning(t.messages.c.seq)
 
 
 def _statement(t: Tables, touch_interval: float) -> Any:

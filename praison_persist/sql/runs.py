@@ -24,6 +24,7 @@ from praison_persist._checks import (
 )
 from praison_persist.errors import InvalidDataError, NotFoundError
 from praison_persist.models import ConversationMessage, Run, Span, ToolCall, Trace
+from praison_persist.sql.alone import alone, needs_snapshot
 from praison_persist.sql.conversation import chunks, delete_runs, lock_session, messages_after
 from praison_persist.sql.dialects import DIALECTS
 from praison_persist.sql.replica import about_all, about_session
@@ -198,6 +199,7 @@ def _run(row: dict[str, Any]) -> Run:
     return Run(**row)
 
 
+@alone
 @about_session
 def find_runs(
     connection: sa.Connection, t: Tables, session_id: str, run_ids: Sequence[str]
@@ -206,11 +208,16 @@ def find_runs(
     check_id(session_id, "session_id")
     check_ids(run_ids, "run_ids")
     found: dict[str, Run] = {}
-    for ids in chunks(list(run_ids)):
+    for index, ids in enumerate(chunks(list(run_ids))):
+        if index:
+            needs_snapshot(connection)
         for run in _runs(connection, t, t.runs.c.run_id.in_(ids), session_id=session_id):
             found[run.run_id] = run
     missing = [run_id for run_id in run_ids if run_id not in found]
-    return found | _inherited_runs(connection, t, session_id, missing) if missing else found
+    if missing:
+        needs_snapshot(connection)
+        found |= _inherited_runs(connection, t, session_id, missing)
+    return found
 
 
 def _inherited_runs(
@@ -227,6 +234,7 @@ def _inherited_runs(
     return found
 
 
+@alone
 @about_session
 def running(connection: sa.Connection, t: Tables, session_id: str) -> list[Run]:
     """See RunStore.running."""
@@ -254,6 +262,7 @@ def _no_session(session_id: str) -> NotFoundError:
     return NotFoundError(f"There is no session {session_id!r}; create it before its tool calls")
 
 
+@alone
 @about_session
 def get_tool_calls(
     connection: sa.Connection,

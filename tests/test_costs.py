@@ -75,6 +75,7 @@ def test_an_append_is_one_round_trip(counted: tuple[ConversationStore, Counting]
 def test_a_batch_is_one_round_trip(counted: tuple[ConversationStore, Counting]) -> None:
     """A batch costs as many round trips as it has messages."""
     store, proxy = counted
+    store.add_messages("s", [message("one"), message("two")])  # prepares the statement
     before = proxy.trips
     store.add_messages("s", [message(str(number)) for number in range(100)])
     assert proxy.trips - before == 1

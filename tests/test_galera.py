@@ -160,6 +160,8 @@ def test_a_node_dies_under_load_and_rejoins(cluster: Galera) -> None:
 
 def assert_whole(messages: Sequence[ConversationMessage], writers: Sequence[str]) -> None:
     """All that these writers wrote is there, once, without gaps, and in the order of each."""
+    missing = {f"{w}/{n}" for w in writers for n in range(COUNT)} - {m.id for m in messages}
+    assert not missing
     assert [m.seq for m in messages] == list(range(1, COUNT * len(writers) + 1))
     for writer in writers:
         mine = [m.id for m in messages if m.id.startswith(f"{writer}/")]

@@ -18,6 +18,7 @@ from praison_persist.sql.appends import (
     row,
     totals,
 )
+from praison_persist.sql.dialects import MYSQL
 from praison_persist.sql.direct import Cursor, Prepared
 from praison_persist.sql.schema import Tables
 
@@ -26,6 +27,7 @@ __all__ = ["MySQLAppender"]
 # Of one packet, in characters; a server takes 16 MiB by default (max_allowed_packet), and ends the
 # connection of who sends more.
 _TEXT_MAX: Final = 2 << 20
+_MEMBER: Final = "praison_member"
 _SEQ: Final = MESSAGE_COLUMNS.index("seq")
 
 
@@ -61,6 +63,8 @@ class MySQLAppender:
 
     def __call__(self, connection: PoolProxiedConnection, appends: Sequence[Append]) -> list[bool]:
         """See `Appender`."""
+        if self._is_member(connection):
+            raise Irregular
         sessions = totals(appends)
         statements, given = ["BEGIN"], []
         for index, (session_id, (count, now)) in enumerate(sessions.items()):
@@ -78,6 +82,19 @@ class MySQLAppender:
         except exc.IntegrityError as error:
             raise Irregular from error
         return number(appends, dict(zip(sessions, bases, strict=True)))[0]
+
+    def _is_member(self, connection: PoolProxiedConnection) -> bool:
+        """Whether this is a server of a cluster, asked once for each connection.
+
+        Galera may abort a transaction at any moment for one of another server, and tells so in
+        answer to the next packet: in the middle of several statements nobody would be told.
+        """
+        info, cluster = connection.info, MYSQL.cluster
+        if _MEMBER not in info and cluster is not None:
+            with Cursor(connection, self._dialect) as cursor:
+                cursor.execute(cluster.is_member)
+                info[_MEMBER] = bool(cursor.fetchall())
+        return bool(info.get(_MEMBER))
 
     def _inserting(self, appends: Sequence[Append], sessions: list[str]) -> tuple[str, list[Any]]:
         """Return the INSERT of all messages, and its parameters."""

@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -147,8 +147,8 @@ class AdapterCore:
         What agents and callers of this adapter report of the session is gathered, and stored when
         the block ends, also by an exception: all of it, or nothing if the process dies before. That
         is fewer commits for less safety: without the block each thing said is stored at once.
-        A read of this adapter stores what was gathered so far, and then reads. A block within one
-        of the same session is a part of it.
+        A read by this adapter in the block's own thread or task stores what was gathered so far,
+        and then reads. A block within one of the same session is a part of it.
 
         Raises:
             UnsupportedError: conversation and runs are not in one SQL database.
@@ -207,7 +207,7 @@ class AdapterCore:
     def _read(self, make: Make[T], *, replicas: bool = False) -> T:
         """Run a flow that returns something; with `replicas`, one that only shows it."""
         try:
-            for gathered in self._units.take_all():
+            while gathered := self._units.take_here():
                 self.write_now(gathered)
             self._outbox.flush_first()
             with nullcontext() if replicas else newest():
@@ -220,7 +220,7 @@ class AdapterCore:
 
     async def _aread(self, make: Make[T], *, replicas: bool = False) -> T:
         try:
-            for gathered in self._units.take_all():
+            while gathered := self._units.take_here():
                 await self.awrite_now(gathered)
             if self._outbox:
                 await asyncio.to_thread(self._outbox.flush_first)
@@ -309,7 +309,8 @@ class AdapterCore:
         """Store what waits, or say what is lost."""
         try:
             for gathered in self._units.take_all():
-                self.write_now(gathered)
+                with suppress(*RETRIED):  # it waits in the outbox then, which is tried below
+                    self.write_now(gathered)
             unanswered = self._abandon_streams()
             if unanswered:
                 self._write(None, *unanswered)

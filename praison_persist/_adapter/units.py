@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -115,13 +116,27 @@ class Units:
             self._gathered.setdefault(session_id, []).extend(makes)
             return True
 
-    def take_all(self) -> list[list[Make]]:
-        """Take what was gathered so far, of each session."""
+    def take_here(self) -> list[Make]:
+        """Take what was gathered of a session whose block is open here; nothing if there is none.
+
+        Of one session at a time: what cannot be stored leaves the others' gathered.
+        """
         if not self._gathered:
             return []
+        here = [session_id for owner, session_id in _entered.get() if owner is self]
+        with self._lock:
+            found = next((key for key in here if key in self._gathered), None)
+            return [] if found is None else self._gathered.pop(found)
+
+    def take_all(self) -> list[list[Make]]:
+        """Take what was gathered so far, of each session."""
         with self._lock:
             taken, self._gathered = self._gathered, {}
         return list(taken.values())
+
+
+# The blocks that this thread or task is in.
+_entered: ContextVar[tuple[tuple[Units, str], ...]] = ContextVar("praison_units", default=())
 
 
 class _Writer(Protocol):
@@ -138,9 +153,11 @@ class Unit:
 
     def __enter__(self) -> Self:
         self._units.enter(self._session_id)
+        _entered.set((*_entered.get(), (self._units, self._session_id)))
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self._leave()
         if makes := self._units.leave(self._session_id):
             self._writer.write_now(makes)
 
@@ -148,5 +165,12 @@ class Unit:
         return self.__enter__()
 
     async def __aexit__(self, *_exception: object) -> None:
+        self._leave()
         if makes := self._units.leave(self._session_id):
             await self._writer.awrite_now(makes)
+
+    def _leave(self) -> None:
+        inside = list(_entered.get())
+        if (self._units, self._session_id) in inside:  # else it was entered elsewhere
+            inside.remove((self._units, self._session_id))
+            _entered.set(tuple(inside))

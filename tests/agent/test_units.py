@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,50 @@ def test_other_sessions_are_not_held_up(db: PraisonAIDB) -> None:
         db.on_user_message("b", "Hello")
         with SQLConversationStore(_database(db).target.url) as other:
             assert (other.count("a"), other.count("b")) == (0, 1)
+
+
+def test_a_read_elsewhere_leaves_the_block_whole(db: PraisonAIDB) -> None:
+    """Another task that reads any session stores half of this one's turn."""
+
+    async def use() -> None:
+        for key in ("a", "b"):
+            await db.aon_agent_start("A", session_id=key)
+
+        async def elsewhere() -> int:
+            await db.aget_messages("a")
+            await asyncio.to_thread(db.get_messages, "b")
+            with SQLConversationStore(_database(db).target.url) as other:
+                return other.count("a")
+
+        other = asyncio.create_task(elsewhere())
+        async with db.turn("a"):
+            await db.aon_user_message("a", "Hello")
+            assert await other == 0
+        assert [m.content for m in await db.aget_messages("a")] == ["Hello"]
+
+    asyncio.run(use())
+
+
+def test_blocks_of_several_sessions_survive_an_outage(behind: Behind, open_db: Open) -> None:  # noqa: F811 - the fixture
+    """What one block could not store takes the other's with it."""
+    first, second = uuid.uuid4().hex, uuid.uuid4().hex
+    db = open_db(behind.url, max_retries=0)
+    for key in (first, second):
+        db.on_agent_start("A", session_id=key)
+    units = [db.turn(first), db.turn(second)]
+    for key, unit in zip((first, second), units, strict=True):
+        unit.__enter__()
+        db.on_user_message(key, "Hello")
+    behind.proxy.down()
+    with pytest.raises(UnavailableError):
+        db.get_messages(first)
+    for unit in units:
+        with suppress(UnavailableError):  # of the one that is gathered still
+            unit.__exit__(None, None, None)
+    behind.proxy.up()
+    assert db.flush_pending_writes()
+    for key in (first, second):
+        assert [m.content for m in db.get_messages(key)] == ["Hello"]
 
 
 def test_a_block_in_a_block_is_a_part_of_it(db: PraisonAIDB) -> None:

@@ -252,7 +252,7 @@ def test_a_runner_goes_on_and_others_read_what_was_said(url: str) -> None:
             "Weather in Oslo?", None, "rain in Oslo", None, "rain in Oslo", "Rain.", "Again?",
             "As I said.",
         ]  # fmt: skip
-        assert db.get_session(session_id).user_id == "ada"  # type: ignore[union-attr]
+        assert db.get_session(session_id).user_id == "ada"  # type: ignore[union-attr]  # it was just made
 
 
 def test_what_others_said_is_read_as_items(sqlite_url: str) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -18,6 +17,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from praison_persist._flow import arun, run
+from praison_persist.integrations._closing import Closing
 from praison_persist.integrations.langgraph import _deletion as deletion
 from praison_persist.integrations.langgraph._checkpoints import Checkpoints
 from praison_persist.integrations.langgraph._keys import check_key_prefix
@@ -27,7 +27,7 @@ from praison_persist.integrations.langgraph._opening import StateOrURL, open_sta
 __all__ = ["PersistSaver"]
 
 
-class PersistSaver(BaseCheckpointSaver[str]):  # type: ignore[misc]  # typed only where LangGraph is installed
+class PersistSaver(Closing, BaseCheckpointSaver[str]):  # type: ignore[misc]  # typed only where LangGraph is installed
     """Keeps the checkpoints of graphs in a state store, for sync and async graphs.
 
     Args:
@@ -192,31 +192,9 @@ class PersistSaver(BaseCheckpointSaver[str]):  # type: ignore[misc]  # typed onl
         return f"{number + 1:032}.{random.random():016}"  # noqa: S311 - tells branches apart
 
     def close(self) -> None:
-        """Close the store if it was made from a URL. Closing twice is closing once."""
+        """See `Closing.close`."""
         self._opened.close()
 
     async def aclose(self) -> None:
-        """Close the store if it was made from a URL. Closing twice is closing once."""
+        """See `Closing.aclose`."""
         await self._opened.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()

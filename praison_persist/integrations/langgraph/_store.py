@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from langgraph.store.base import (
@@ -18,6 +17,7 @@ from langgraph.store.base import (
 )
 
 from praison_persist._flow import arun, run
+from praison_persist.integrations._closing import Closing
 from praison_persist.integrations.langgraph._items import Embedding, Items
 from praison_persist.integrations.langgraph._keys import check_key_prefix
 from praison_persist.integrations.langgraph._opening import StateOrURL, open_state
@@ -25,7 +25,7 @@ from praison_persist.integrations.langgraph._opening import StateOrURL, open_sta
 __all__ = ["PersistStore"]
 
 
-class PersistStore(BaseStore):  # type: ignore[misc]  # typed only where LangGraph is installed
+class PersistStore(Closing, BaseStore):  # type: ignore[misc]  # typed only where LangGraph is installed
     """Keeps the items of LangGraph's long-term memory in a state store, for sync and async graphs.
 
     Args:
@@ -86,31 +86,9 @@ class PersistStore(BaseStore):  # type: ignore[misc]  # typed only where LangGra
         return await arun(self._async.batch(list(ops)))
 
     def close(self) -> None:
-        """Close the store if it was made from a URL. Closing twice is closing once."""
+        """See `Closing.close`."""
         self._opened.close()
 
     async def aclose(self) -> None:
-        """Close the store if it was made from a URL. Closing twice is closing once."""
+        """See `Closing.aclose`."""
         await self._opened.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()

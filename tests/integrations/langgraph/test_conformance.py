@@ -10,10 +10,10 @@ from tests.packages import INTEGRATIONS, needs
 
 needs("langgraph.checkpoint.conformance", extra="integrations", required_by=INTEGRATIONS)
 
-from langgraph.checkpoint.conformance import checkpointer_test, validate  # noqa: E402
-from langgraph.checkpoint.conformance.capabilities import ALL_CAPABILITIES  # noqa: E402
+from langgraph.checkpoint.conformance import checkpointer_test, validate  # noqa: E402 - after the check
+from langgraph.checkpoint.conformance.capabilities import ALL_CAPABILITIES  # noqa: E402 - as above
 
-from praison_persist.integrations.langgraph import PersistSaver  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver  # noqa: E402 - as above
 
 
 def test_the_published_suite_passes(everywhere: Location) -> None:

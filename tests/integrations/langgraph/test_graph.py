@@ -16,13 +16,13 @@ from tests.programs import ROOT, environment, python
 
 needs("langgraph", extra="langgraph", required_by=INTEGRATIONS)
 
-from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint  # noqa: E402
-from langgraph.checkpoint.memory import InMemorySaver  # noqa: E402
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer  # noqa: E402
-from langgraph.types import Command  # noqa: E402
+from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint  # noqa: E402 - after the check
+from langgraph.checkpoint.memory import InMemorySaver  # noqa: E402 - as above
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer  # noqa: E402 - as above
+from langgraph.types import Command  # noqa: E402 - as above
 
-from praison_persist.integrations.langgraph import PersistSaver  # noqa: E402
-from tests.integrations.langgraph.graphs import CONFIG, approval, deltas, many  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver  # noqa: E402 - as above
+from tests.integrations.langgraph.graphs import CONFIG, approval, deltas, many  # noqa: E402 - as above
 
 ASKED = ["begin", "first", "before"]
 

@@ -16,7 +16,7 @@ from tests.packages import INTEGRATIONS, needs
 
 needs("langgraph", extra="langgraph", required_by=INTEGRATIONS)
 
-from praison_persist.integrations.langgraph._index import Index  # noqa: E402
+from praison_persist.integrations.langgraph._index import Index  # noqa: E402 - after the check
 
 _THREADS, _EACH = 4, 300
 

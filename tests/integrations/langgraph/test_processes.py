@@ -13,7 +13,7 @@ from tests.programs import ROOT, environment
 
 needs("langgraph", extra="langgraph", required_by=INTEGRATIONS)
 
-from praison_persist.integrations.langgraph import PersistSaver, PersistStore  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver, PersistStore  # noqa: E402 - after the check
 
 _EACH = 30
 _CHILD = """

@@ -19,17 +19,17 @@ from tests.packages import INTEGRATIONS, needs
 
 needs("langgraph.checkpoint", extra="langgraph", required_by=INTEGRATIONS)
 
-from langchain_core.runnables import RunnableConfig  # noqa: E402
-from langgraph.checkpoint.base import (  # noqa: E402
+from langchain_core.runnables import RunnableConfig  # noqa: E402 - after the check
+from langgraph.checkpoint.base import (  # noqa: E402 - as above
     BaseCheckpointSaver,
     Checkpoint,
     CheckpointTuple,
     empty_checkpoint,
 )
-from langgraph.checkpoint.base.id import uuid6  # noqa: E402
-from langgraph.checkpoint.memory import InMemorySaver  # noqa: E402
+from langgraph.checkpoint.base.id import uuid6  # noqa: E402 - as above
+from langgraph.checkpoint.memory import InMemorySaver  # noqa: E402 - as above
 
-from praison_persist.integrations.langgraph import PersistSaver  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver  # noqa: E402 - as above
 
 THREADS, NAMESPACES = ("a", "a:b", "ü%3A"), ("", "child:1", "x|" * 90)
 
@@ -212,7 +212,7 @@ def test_putting_and_getting_cost_the_same_on_a_long_thread() -> None:
             touched.append(action)
             return call(action, hook)
 
-        state._flows.call = counted  # type: ignore[method-assign]
+        state._flows.call = counted  # type: ignore[method-assign]  # calls it, and counts
         saver = PersistSaver(state)
         costs = []
         for length in (3, 200):
@@ -383,7 +383,7 @@ def test_what_cannot_be_right_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="kafka"):
         PersistSaver("kafka://host/topic")
     with pytest.raises(ConfigurationError, match="int is no state store"):
-        PersistSaver(7)  # type: ignore[arg-type]
+        PersistSaver(7)  # type: ignore[arg-type]  # refused
     with MemoryStateStore() as state, pytest.raises(ConfigurationError, match="path"):
         PersistSaver(state, path="x")
     saver = PersistSaver("memory")

@@ -18,7 +18,7 @@ from tests.packages import INTEGRATIONS, needs
 
 needs("langgraph.store", extra="langgraph", required_by=INTEGRATIONS)
 
-from langgraph.store.base import (  # noqa: E402
+from langgraph.store.base import (  # noqa: E402 - after the check
     GetOp,
     IndexConfig,
     Item,
@@ -27,10 +27,10 @@ from langgraph.store.base import (  # noqa: E402
     PutOp,
     SearchOp,
 )
-from langgraph.store.memory import InMemoryStore  # noqa: E402
+from langgraph.store.memory import InMemoryStore  # noqa: E402 - as above
 
-from praison_persist.integrations.langgraph import PersistSaver, PersistStore  # noqa: E402
-from tests.integrations.langgraph.graphs import CONFIG, many  # noqa: E402
+from praison_persist.integrations.langgraph import PersistSaver, PersistStore  # noqa: E402 - as above
+from tests.integrations.langgraph.graphs import CONFIG, many  # noqa: E402 - as above
 
 NAMESPACES = [("users",), ("users", "a:b"), ("users2",), ("users", "%/é", "x"), ("docs", "x")]
 LETTERS = "abcdefgh"
